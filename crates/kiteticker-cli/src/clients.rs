@@ -55,17 +55,31 @@ pub(crate) fn commands(refused: u64, ignored: u64) -> String {
 /// Names a client that has not read everything, with what is known of it.
 pub(crate) fn unfinished(record: &SocketRecord) -> String {
     let client = record.peer.map_or_else(|| "a client".to_owned(), |peer| format!("client {peer}"));
-    let what = match record.end {
+    format!("{client} {}", ending(record.end, record.ticks, record.unread_bytes))
+}
+
+/// Describes how the socket of a client ended that has not read everything, or not closed.
+fn ending(end: Option<SocketEnd>, ticks: u64, unread_bytes: Option<u64>) -> String {
+    // The end of the stream counts as a byte until the client's system has acknowledged it.
+    let has_read_all = unread_bytes.is_some_and(|bytes| bytes <= 1);
+    let what = match end {
         Some(SocketEnd::ClientReset) => "reset its connection",
+        Some(SocketEnd::ClientStayed) if has_read_all => {
+            "had read everything but kept its connection open"
+        }
         Some(SocketEnd::ClientStayed) => "had not closed its connection at the end",
         _ => "stopped reading and was disconnected",
     };
-    let sent = numbers::counted(record.ticks, "tick");
-    let unread = match record.unread_bytes {
-        Some(bytes) => format!(", of which it left about {} unread", sizes::bytes(bytes)),
-        None => String::new(),
-    };
-    format!("{client} {what}: {sent} sent to it{unread}")
+    let sent = numbers::counted(ticks, "tick");
+    match unread_bytes.filter(|_| !has_read_all) {
+        Some(bytes) => {
+            format!(
+                "{what}: {sent} sent to it, of which it left about {} unread",
+                sizes::bytes(bytes)
+            )
+        }
+        None => format!("{what}: {sent} sent to it"),
+    }
 }
 
 /// Returns the clients that have not read everything as JSON.
@@ -83,4 +97,22 @@ pub(crate) fn unfinished_json(records: &[SocketRecord]) -> serde_json::Value {
         })
     };
     records.iter().map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_that_has_read_everything_is_not_said_to_have_left_bytes_unread() {
+        let stayed = |unread| ending(Some(SocketEnd::ClientStayed), 22, unread);
+        let text = "had read everything but kept its connection open: 22 ticks sent to it";
+        assert_eq!([stayed(Some(0)), stayed(Some(1))], [text, text]);
+        let text = "had not closed its connection at the end: 22 ticks sent to it";
+        assert_eq!(stayed(None), text);
+        let unread = format!("{text}, of which it left about 500 B unread");
+        assert_eq!(stayed(Some(500)), unread);
+        let reset = ending(Some(SocketEnd::ClientReset), 22, Some(0));
+        assert_eq!(reset, "reset its connection: 22 ticks sent to it");
+    }
 }

@@ -76,6 +76,9 @@ pub enum ProxyError {
     /// A path, query or fragment after the port.
     #[error("the proxy has text after its port: percent-encode / ? # in user and password")]
     Path,
+    /// A `%` in the user or password that is not followed by two hexadecimal digits.
+    #[error("the proxy's user or password has a % that encodes nothing: write % itself as %25")]
+    Escape,
     /// A user or password that is not UTF-8 once decoded, or has control characters.
     #[error("the proxy's user or password is not UTF-8, or has a control character")]
     Login,
@@ -92,6 +95,13 @@ impl From<AuthorityError> for ProxyError {
             AuthorityError::Port(_) => Self::Port,
         }
     }
+}
+
+/// Returns whether two hexadecimal digits follow each `%`.
+fn is_percent_encoded(text: &str) -> bool {
+    text.split('%')
+        .skip(1)
+        .all(|rest| rest.len() >= 2 && rest.bytes().take(2).all(|byte| byte.is_ascii_hexdigit()))
 }
 
 impl Proxy {
@@ -121,7 +131,10 @@ impl Proxy {
         let proxy = Self { host, port: port.ok_or(ProxyError::NoPort)?, login: None };
         let Some(login) = login else { return Ok(proxy) };
         let (user, password) = login.split_once(':').unwrap_or((login, ""));
-        let decode = |text| {
+        let decode = |text: &str| {
+            if !is_percent_encoded(text) {
+                return Err(ProxyError::Escape);
+            }
             let decoded = percent_decode_str(text).decode_utf8();
             decoded.map(String::from).map_err(|_| ProxyError::Login)
         };
@@ -271,6 +284,10 @@ mod tests {
             ("http://user:p#s3cr3t@h:1", E::Path),
             ("http://user:p/s3cr3t@h:1", E::Path),
             ("http://user:s3cr3t@h:1/x", E::Path),
+            ("http://user:s3cr3t%zz@h:1", E::Escape),
+            ("http://us%er:s3cr3t@h:1", E::Escape),
+            ("http://user:s3cr3t%4@h:1", E::Escape),
+            ("http://user:s3cr3t%@h:1", E::Escape),
             ("http://user:s3cr3t%FF@h:1", E::Login),
             ("http://user:s3cr3t%0D%0A@h:1", E::Login),
             ("http://us%3Aer:s3cr3t@h:1", E::UserColon),

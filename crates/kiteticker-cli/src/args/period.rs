@@ -51,10 +51,10 @@ impl Period {
             start.max(first)..day_end.min(end)
         });
         let windows = Windows::new(windows);
-        match windows.span() {
-            Some(_) => Ok(Some(windows)),
-            None => Err(CliError::usage(format!("nothing is left between {}", self.described()))
-                .help(held(&recorded))),
+        match spans.iter().any(|&(first, last)| windows.overlap(first, last)) {
+            true => Ok(Some(windows)),
+            false => Err(CliError::usage(format!("nothing is left between {}", self.described()))
+                .help(held_between(spans))),
         }
     }
 
@@ -147,6 +147,19 @@ fn held(recorded: &BTreeSet<i32>) -> String {
     }
 }
 
+/// Returns the times of the first and the last record of the tapes, in words.
+fn held_between(spans: &[(u64, u64)]) -> String {
+    let first = spans.iter().map(|&(first, _)| first).min();
+    let last = spans.iter().map(|&(_, last)| last).max();
+    match first.zip(last) {
+        Some((first, last)) => {
+            let shown = [first, last].map(|at| shown(Some(Moment::Unix(at))));
+            format!("the tapes hold {} to {}", shown[0], shown[1])
+        }
+        None => "the tapes hold no records".to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -218,5 +231,11 @@ mod tests {
             wrong,
             "nothing is left between --from 2026-12-01 00:00:00 IST and the end of the tapes"
         );
+        // On the days of the tapes, but before and after their records.
+        for (from, until) in [("22:00", ""), ("", "08:59"), ("16:01", "22:00")] {
+            let wrong = refused(&period(from, until, &[]));
+            assert!(wrong.starts_with("nothing is left between "), "{wrong}");
+        }
+        assert_eq!(hours(&period("16:00", "22:00", &[])), Ok(vec![(16, 22), (64, 70)]));
     }
 }

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use kite_conn::Tls;
 use kite_conn::rustls::pki_types::CertificateDer;
 use kite_conn::rustls::pki_types::pem::PemObject as _;
+use kite_conn::{Tls, TlsError};
 use kite_instruments::without_mark;
 
 use super::ROOTS_VARIABLE;
@@ -51,6 +51,9 @@ pub(super) fn read(
         CertificateDer::pem_slice_iter(&without_mark(&pem))
             .collect::<Result<_, _>>()
             .map_err(|_| wrong().because("its PEM is damaged"))?;
-    let tls = Tls::only(&certificates).map_err(|error| wrong().because(error))?;
+    let tls = Tls::only(&certificates).map_err(|error| match error {
+        TlsError::NoCertificates => wrong(),
+        error => wrong().because(error),
+    })?;
     Ok(Some(Roots { tls, certificates }))
 }

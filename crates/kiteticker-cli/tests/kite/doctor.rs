@@ -224,6 +224,10 @@ fn a_proxy_that_fails_is_named() {
     }
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("an address");
+    // It accepts connections and never answers.
+    let report = doctor_of(8_443, &["--proxy", &format!("http://{address}")], &[]);
+    let help = "it does not answer: wrong port, or it cannot reach the server";
+    assert_eq!(text(&report, "tcp", "help"), help);
     drop(listener);
     let report = doctor_of(8_443, &["--proxy", &format!("u:s3cr3t@{address}")], &[]);
     let says = text(&report, "tcp", "says");

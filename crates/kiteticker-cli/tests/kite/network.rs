@@ -150,8 +150,15 @@ fn a_proxy_or_roots_that_cannot_be_used_end_the_command_before_it_connects() {
     for (arguments, variable, code, text) in [
         (&["--proxy", "socks5://u:s3cr3t@h:1"][..], ("", ""), 2, "--proxy cannot be used: "),
         (&["--proxy", "http://u:s3cr3t@h"], ("", ""), 2, "the proxy has no port"),
+        (&["--proxy", "http://u:s3%zzcr3t@h:1"], ("", ""), 2, "has a % that encodes nothing"),
+        (&[], ("HTTPS_PROXY", "http://u:s3cr3t%4@h:1"), 2, "has a % that encodes nothing"),
         (&[], ("HTTPS_PROXY", "http://u:s3 cr3t@h:1"), 2, "HTTPS_PROXY cannot be used: "),
-        (&["--ca-file", &file], ("", ""), 2, "roots.pem (--ca-file) has no usable root"),
+        (
+            &["--ca-file", &file],
+            ("", ""),
+            2,
+            "roots.pem (--ca-file) has no usable root certificates\n",
+        ),
         (&[], ("SSL_CERT_FILE", missing), 3, "/nonexistent/roots.pem (SSL_CERT_FILE): "),
     ] {
         for command in [&watch[..], &["doctor", "--endpoint", "wss://127.0.0.1:1"]] {

@@ -101,6 +101,33 @@ fn a_period_that_holds_nothing_is_invalid_usage() {
 }
 
 #[test]
+fn a_window_of_the_day_without_any_record_is_invalid_usage_for_every_command() {
+    let tapes = two_days();
+    let (from, to) = (tapes.path(), tempfile::tempdir().expect("a directory"));
+    let (from, to) = (from.to_str().expect("UTF-8"), to.path().join("cut"));
+    let to = to.to_str().expect("UTF-8");
+    for command in [
+        &["replay", from][..],
+        &["replay", from, "--stdout"],
+        &["watch", "--replay", from, "--json"],
+        &["record", "--replay", from, "--to", to],
+        &["serve", "--relay", "127.0.0.1:0", "--replay", from],
+        &["inspect", from],
+        &["export", from, "--to", "-", "--format", "csv"],
+        &["cut", from, "--to", to],
+    ] {
+        let ended = run(&mut kite(&[command, &["--from", "22:00"]].concat()));
+        assert_eq!((ended.code, ended.out.as_str()), (Some(2), ""), "{command:?}: {ended:?}");
+        for text in [
+            "nothing is left between --from 22:00:00 and the end of the tapes",
+            "the tapes hold 2026-11-23 09:15:00 IST to 2026-11-24 09:15:",
+        ] {
+            assert!(ended.err.contains(text), "{command:?}: {ended:?}");
+        }
+    }
+}
+
+#[test]
 fn the_night_between_two_windows_is_not_served() {
     let tapes = two_days();
     let tapes = tapes.path().to_str().expect("UTF-8");

@@ -71,6 +71,12 @@ pub enum EndpointError {
     /// No scheme such as `wss://` at the start.
     #[error("the endpoint has no scheme: write wss://host")]
     NoScheme,
+    /// Another scheme than `ws` and `wss`, or none, with a loopback host.
+    #[error("the endpoint's scheme is neither ws nor wss: write {url}")]
+    Loopback {
+        /// The host and port with `ws://`.
+        url: String,
+    },
     /// A scheme other than `wss` and `ws`.
     #[error("the endpoint's scheme {scheme} is not supported: use wss://")]
     Scheme {
@@ -128,6 +134,22 @@ impl From<AuthorityError> for EndpointError {
     }
 }
 
+/// Returns the error for a scheme that is neither `ws` nor `wss`.
+fn wrong_scheme(scheme: &str, text: &str) -> EndpointError {
+    let is_named = is_scheme(scheme);
+    let rest = if is_named { text.split_once("://").map_or("", |(_, rest)| rest) } else { text };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    match Authority::parse(authority) {
+        // A server with TLS is meant by https, also on loopback.
+        Ok(Authority { host, port, .. }) if is_loopback_host(&host) && scheme != "https" => {
+            let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+            EndpointError::Loopback { url: format!("ws://{}{port}", in_url(&host)) }
+        }
+        _ if is_named => EndpointError::Scheme { scheme: scheme.to_owned() },
+        _ => EndpointError::NoScheme,
+    }
+}
+
 impl Endpoint {
     /// Parses and checks a URL.
     ///
@@ -141,14 +163,11 @@ impl Endpoint {
         if let Some(position) = text.bytes().position(|b| !b.is_ascii_graphic()) {
             return Err(EndpointError::Character { position });
         }
-        let (scheme, rest) = text.split_once("://").ok_or(EndpointError::NoScheme)?;
+        let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
         let secure = match scheme.to_ascii_lowercase().as_str() {
             "wss" => true,
             "ws" => false,
-            other if is_scheme(other) => {
-                return Err(EndpointError::Scheme { scheme: other.to_owned() });
-            }
-            _ => return Err(EndpointError::NoScheme),
+            other => return Err(wrong_scheme(other, text)),
         };
 
         let (authority, tail) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
@@ -430,6 +449,14 @@ mod tests {
         use EndpointError as E;
         assert_eq!(error(""), E::NoScheme);
         assert_eq!(error("ws.kite.trade"), E::NoScheme);
+        let loopback = |url: &str| E::Loopback { url: url.to_owned() };
+        assert_eq!(error("127.0.0.1:8765"), loopback("ws://127.0.0.1:8765"));
+        assert_eq!(error("localhost/?api_key=mine"), loopback("ws://localhost"));
+        assert_eq!(error("HTTP://127.0.0.1:8765/"), loopback("ws://127.0.0.1:8765"));
+        assert_eq!(error("http://[::1]:1"), loopback("ws://[::1]:1"));
+        assert_eq!(error("https://localhost"), E::Scheme { scheme: "https".to_owned() });
+        assert_eq!(error("http://user:my_secret@localhost"), E::Scheme { scheme: "http".into() });
+        assert_eq!(error("user:my_secret@localhost"), E::NoScheme);
         assert_eq!(error("https://h.example"), E::Scheme { scheme: "https".into() });
         assert_eq!(error("wss://"), E::NoHost);
         assert_eq!(error("wss:///x"), E::NoHost);

@@ -21,12 +21,23 @@ pub(super) async fn compare(stream: ProbeStream, endpoint: &Endpoint) -> (Findin
     let sent = SystemTime::now();
     let head = timeout(PATIENCE, ask(stream, endpoint)).await;
     let answered = SystemTime::now();
-    let date = head.ok().and_then(Result::ok).and_then(|head| date(&head));
-    let finding = match date {
-        None => Finding::skipped("the server's response has no Date header"),
+    let head = match &head {
+        Ok(Ok(head)) => head.as_slice(),
+        Ok(Err(_)) => &[],
+        Err(_) => return (silent(), Some(())),
+    };
+    let finding = match date(head) {
         Some(date) => judge(date, sent, answered),
+        None => Finding::skipped(match head {
+            [] => "the server closed the connection without a response",
+            _ => "the server's response has no Date header",
+        }),
     };
     (finding, Some(()))
+}
+
+fn silent() -> Finding {
+    Finding::skipped(format!("the server did not respond within {PATIENCE:?}"))
 }
 
 async fn ask(mut stream: ProbeStream, endpoint: &Endpoint) -> std::io::Result<Vec<u8>> {
@@ -95,6 +106,27 @@ mod tests {
         let body = b"HTTP/1.1 200 OK\r\nServer: x\r\n\r\nDate: Sun, 22 Nov 2026 03:45:00 GMT\r\n";
         assert_eq!(date(body), None);
         assert_eq!(date(b"\xff\xfe"), None);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_silent_or_closes_is_not_said_to_have_responded() {
+        use kite_conn::{Probe, Transport};
+        use tokio::net::TcpListener;
+
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let endpoint = Endpoint::parse(&format!("ws://{address}")).expect("an endpoint");
+        let probe = Probe::new(endpoint.clone(), Transport::default());
+        let silent = probe.connect(address).await.expect("a connection");
+        let finding = compare(silent, &endpoint).await.0;
+        assert_eq!(finding, Finding::skipped("the server did not respond within 5s"));
+        let closed = probe.connect(address).await.expect("a connection");
+        for _ in 0..2 {
+            drop(listener.accept().await.expect("a client"));
+        }
+        let finding = compare(closed, &endpoint).await.0;
+        let text = "the server closed the connection without a response";
+        assert_eq!(finding, Finding::skipped(text));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use kite_wire::{Mode, UnixSeconds};
 use tokio::sync::{broadcast, mpsc};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::check::{Check, Finding, Sheet};
+use super::check::{Check, Finding, Outcome, Sheet};
 use super::network::Way;
 use crate::exit::CliError;
 use crate::format::times::{self, SECOND_NS};
@@ -225,17 +225,22 @@ async fn listen(
             () = sleep_until(deadline) => break,
         }
     }
-    sheet.add(Check::Heartbeat, alive(&received), received.heartbeat)?;
-    let (finding, took) = match (received.tick, &received.lost) {
-        (Some((exchange, stamp, took)), _) => (fresh(endpoint, exchange, stamp), Some(took)),
-        (None, Some(_)) => (Finding::skipped("because of the failure above"), None),
-        (None, None) => {
-            let text = format!("no tick for NIFTY 50 within {HEARTBEAT_WITHIN:?}");
-            let advice = "the exchange may be closed, or the plan may not include market data";
-            (Finding::warn(text, advice), None)
-        }
-    };
-    sheet.add(Check::Ticks, finding, took)
+    let alive = alive(&received);
+    let ticks = ticks(endpoint, &received, alive.outcome);
+    sheet.add(Check::Heartbeat, alive, received.heartbeat)?;
+    sheet.add(Check::Ticks, ticks, received.tick.map(|(.., took)| took))
+}
+
+/// Judges the ticks, given the outcome of the check for heartbeats.
+fn ticks(endpoint: &Endpoint, received: &Received, heartbeat: Outcome) -> Finding {
+    match received.tick {
+        Some((exchange, stamp, _)) => fresh(endpoint, exchange, stamp),
+        None if heartbeat == Outcome::Fail => Finding::skipped("because of the failure above"),
+        None => Finding::warn(
+            format!("no tick for NIFTY 50 within {HEARTBEAT_WITHIN:?}"),
+            "the exchange may be closed, or the plan may not include market data",
+        ),
+    }
 }
 
 /// Judges whether the feed is alive.
@@ -298,7 +303,6 @@ fn is_loopback(endpoint: &Endpoint) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::check::Outcome;
     use super::*;
 
     const MS: Duration = Duration::from_millis(1);
@@ -331,5 +335,17 @@ mod tests {
         ] {
             assert_eq!(judged(arrived), expected, "{arrived:?}");
         }
+    }
+
+    #[test]
+    fn ticks_that_cannot_come_after_a_failure_are_skipped() {
+        let judged = |arrived: &[Message], lost| {
+            let mut received = Received { lost, ..Received::default() };
+            arrived.iter().for_each(|message| received.take(*message, MS));
+            ticks(&Endpoint::default(), &received, alive(&received).outcome).outcome
+        };
+        assert_eq!(judged(&[], None), Outcome::Skipped);
+        assert_eq!(judged(&[Message::Heartbeat], Some(LossCause::Eof)), Outcome::Skipped);
+        assert_eq!(judged(&[Message::Heartbeat], None), Outcome::Warn);
     }
 }

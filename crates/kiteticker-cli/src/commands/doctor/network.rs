@@ -157,7 +157,10 @@ impl<'a> Way<'a> {
                 500.. => "the proxy cannot reach the server: check the host, or ask its operator",
                 _ => "ask the proxy's operator",
             },
-            OpenError::Proxy { .. } | OpenError::Timeout { stage: OpenStage::Proxy, .. } => {
+            OpenError::Timeout { stage: OpenStage::Proxy, .. } => {
+                "it does not answer: wrong port, or it cannot reach the server"
+            }
+            OpenError::Proxy { .. } => {
                 "another service may be listening there: only HTTP proxies with CONNECT are supported"
             }
             OpenError::Connect { .. } | OpenError::Timeout { .. } if self.proxy().is_some() => {
