@@ -143,6 +143,8 @@ pub(crate) struct Hub {
     /// Frames and ticks dropped before they were received, by slot, since clients were last
     /// informed.
     dropped: BTreeMap<usize, (u64, u64)>,
+    /// Damaged frames of the manager's present run that clients were informed of, by slot.
+    damaged: BTreeMap<usize, u64>,
     roster: Arc<Mutex<Roster>>,
     figures: Arc<Figures>,
     block: Option<Block>,
@@ -175,12 +177,15 @@ pub(crate) fn start(context: HubContext) -> Result<impl Future<Output = ()>, Con
         greetings: Greetings::default(),
         broadcasts: Broadcasts::default(),
         dropped: BTreeMap::new(),
+        damaged: BTreeMap::new(),
         roster,
         figures,
         block,
         is_stopping: false,
     };
     hub.mark_live_connections();
+    // What was damaged before concerns no client.
+    let _ = hub.take_damaged();
     hub.update_upstream();
     Ok(async move { hub.serve(&mut inputs).await })
 }

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use kite_manager::{Gap, Stamp, VolumeMissed};
 use kite_server::texts;
 use kite_wire::{Mode, readable};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::changes::{Changes, ClientId};
 use crate::groups::{GroupId, Groups};
@@ -190,11 +190,19 @@ impl Losses {
         instruments: impl IntoIterator<Item = u32>,
         groups: &Groups,
     ) -> Vec<Notice> {
-        let text = texts::message(&json!({ "dropped": { "frames": frames, "ticks": ticks } }));
-        let text: Arc<str> = text.into();
-        let by_group = instruments_by_group(instruments, groups, |token| *token);
-        let notice = |group| Notice { clients: groups.members(group).to_vec(), text: text.clone() };
-        by_group.into_keys().map(notice).collect()
+        let data = json!({ "dropped": { "frames": frames, "ticks": ticks } });
+        messages(&data, instruments, groups)
+    }
+
+    /// Returns a message for the clients of instruments on a connection that has received damaged
+    /// frames. Which instruments the unreadable parts were of is not known.
+    #[must_use]
+    pub(crate) fn damaged(
+        frames: u64,
+        instruments: impl IntoIterator<Item = u32>,
+        groups: &Groups,
+    ) -> Vec<Notice> {
+        messages(&json!({ "damaged": { "frames": frames } }), instruments, groups)
     }
 
     /// Returns an error for the clients of instruments that no account has room for.
@@ -234,6 +242,18 @@ impl Losses {
             Connection::Down(outage) => Some(outage),
         })
     }
+}
+
+/// Returns a message for the clients of these instruments.
+fn messages(
+    data: &Value,
+    instruments: impl IntoIterator<Item = u32>,
+    groups: &Groups,
+) -> Vec<Notice> {
+    let text: Arc<str> = texts::message(data).into();
+    let by_group = instruments_by_group(instruments, groups, |token| *token);
+    let notice = |group| Notice { clients: groups.members(group).to_vec(), text: text.clone() };
+    by_group.into_keys().map(notice).collect()
 }
 
 /// Returns which of the instruments each group wants.

@@ -21,6 +21,8 @@ pub struct RelayStats {
     pub ticks_in: u64,
     /// Ticks dropped before the relay received them, because it was too slow for the feed.
     pub ticks_missed: u64,
+    /// Frames upstream of which a part was unreadable and is lost.
+    pub damaged_frames: u64,
     /// Ticks that were leaner than a client's mode and not sent to it, counted once for each
     /// client. A client that raises the mode of an instrument gets nothing of it until the first
     /// tick in that mode.
@@ -156,6 +158,7 @@ impl SocketFigures {
 pub(crate) struct HubFigures {
     pub(crate) ticks_in: AtomicU64,
     pub(crate) ticks_missed: AtomicU64,
+    pub(crate) damaged_frames: AtomicU64,
     pub(crate) ticks_leaner: AtomicU64,
     pub(crate) gaps: AtomicU64,
 }
@@ -215,6 +218,7 @@ impl Figures {
         RelayStats {
             ticks_in: self.hub.ticks_in.load(Ordering::Relaxed),
             ticks_missed: self.hub.ticks_missed.load(Ordering::Relaxed),
+            damaged_frames: self.hub.damaged_frames.load(Ordering::Relaxed),
             ticks_leaner: self.hub.ticks_leaner.load(Ordering::Relaxed),
             ticks_queued: sum(|client| client.queued),
             ticks_out: sum(|client| client.out),

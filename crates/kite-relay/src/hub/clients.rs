@@ -92,6 +92,7 @@ impl Hub {
     /// Does what is due each second.
     pub(super) fn check(&mut self) {
         self.report_dropped();
+        self.report_damaged();
         self.update_placement();
         let now = Instant::now().into_std();
         for (&id, client) in &mut self.clients {

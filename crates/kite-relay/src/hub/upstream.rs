@@ -186,6 +186,36 @@ impl Hub {
         }
     }
 
+    /// Returns how many damaged frames each connection has received since this was last called, by
+    /// slot, if any. Not counted as they pass, because the stream leaves out frames without a tick.
+    pub(super) fn take_damaged(&mut self) -> Vec<(usize, u64)> {
+        let mut new = Vec::new();
+        for connection in self.manager.snapshot().connections {
+            let slot = self.slot(&connection.account, connection.connection);
+            let now = connection.figures.damaged_frames;
+            let before = self.damaged.insert(slot, now).unwrap_or_default();
+            // Each run of the manager counts from zero.
+            let frames = now.checked_sub(before).unwrap_or(now);
+            new.extend((frames > 0).then_some((slot, frames)));
+        }
+        new
+    }
+
+    /// Informs clients of frames of which a part was unreadable.
+    pub(super) fn report_damaged(&mut self) {
+        let damaged = self.take_damaged();
+        if damaged.is_empty() {
+            return;
+        }
+        let placement = self.manager.distribution();
+        for (slot, frames) in damaged {
+            self.figures.hub.damaged_frames.fetch_add(frames, Ordering::Relaxed);
+            tracing::warn!(slot, frames, "frames damaged: what was unreadable is lost");
+            let instruments = placement.get(slot).map(BTreeMap::keys).into_iter().flatten();
+            self.send_notices(Losses::damaged(frames, instruments.copied(), &self.groups));
+        }
+    }
+
     /// Returns the number of a connection across all accounts.
     fn slot(&self, account: &AccountId, connection: usize) -> usize {
         let accounts = self.manager.accounts();

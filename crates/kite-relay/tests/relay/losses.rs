@@ -1,6 +1,6 @@
 //! Losses upstream, and what clients receive about them.
 
-use kite_sim::Refusal;
+use kite_sim::{Fault, Refusal};
 use kite_wire::Mode;
 
 use crate::client::Client;
@@ -39,6 +39,24 @@ async fn clients_are_informed_of_an_outage_and_of_what_it_missed() {
     idle.sync().await;
     assert!(idle.texts.is_empty(), "{:?}", idle.texts);
     assert_eq!(relay.stats().gaps, 1);
+}
+
+#[tokio::test]
+async fn clients_are_informed_of_damaged_frames() {
+    let sim = quiet_sim().await;
+    let manager = started(&sim).await;
+    let relay = relay().start(&manager).await.unwrap();
+    let mut one = Client::connect(&relay, "one").await;
+    let mut idle = Client::connect(&relay, "two").await;
+    one.mode(Mode::Full, &[ONE]).await;
+    one.read_until("a snapshot", |it| it.last(ONE).is_some()).await;
+    // Its only packet, so that the frame has no tick left.
+    assert_eq!(sim.inject("upstream_key", Fault::TruncatedFrame { cut: 1 }), 1);
+    one.read_until("the message", |it| it.text("message").is_some()).await;
+    assert_eq!(one.text("message").unwrap()["damaged"]["frames"], 1);
+    assert_eq!(relay.stats().damaged_frames, 1);
+    idle.sync().await;
+    assert!(idle.texts.is_empty(), "{:?}", idle.texts);
 }
 
 #[tokio::test]
