@@ -32,6 +32,8 @@ pub(crate) struct Book {
     pub(crate) explained: u64,
     /// Frames from the first packet of a new subscription whose snapshot was due.
     pub(crate) snapshots: u64,
+    /// Packets of instruments that come and go that were older than the one before.
+    pub(crate) late: u64,
     wrong: Vec<String>,
 }
 
@@ -81,6 +83,7 @@ impl Book {
             unexplained: 0,
             explained: 0,
             snapshots: 0,
+            late: 0,
             wrong: Vec::new(),
         }
     }
@@ -208,6 +211,15 @@ impl Book {
         self.explain();
     }
 
+    /// Records that so many frames were damaged, which may have had a packet of every instrument.
+    pub(crate) fn on_damaged(&mut self, frames: u64) {
+        let market = &self.market;
+        let has_steps = |jump: &Jump| jump.mode != Mode::Ltp && market.has_volume(jump.token);
+        let before = self.jumps.len();
+        self.jumps.retain(|jump| has_steps(jump) && jump.missing() > frames);
+        self.explained += (before - self.jumps.len()) as u64;
+    }
+
     /// Returns what was wrong since the last call.
     pub(crate) fn take_wrong(&mut self) -> Vec<String> {
         std::mem::take(&mut self.wrong)
@@ -263,6 +275,13 @@ impl Book {
             steps(chain.least, if chain.steps.is_empty() { u64::MAX } else { chain.steps[0] });
         let Some(&least) = later.first() else {
             let is_older = !steps(0, chain.least).is_empty();
+            chain.steps = before;
+            // An instrument that was unsubscribed may be subscribed on another connection while the
+            // first one still delivers it. The fixed ones stay where they are.
+            if is_older && !self.market.is_fixed(token) {
+                self.late += 1;
+                return;
+            }
             let what = if is_older { "older than the one before" } else { "never sent" };
             return self.wrong(format!("a packet of {token} in {mode} that was {what}"));
         };

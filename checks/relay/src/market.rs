@@ -10,6 +10,8 @@ use kite_sim::{Instrument, Sim};
 use kite_wire::{FrameEncoder, Mode};
 use parking_lot::Mutex;
 
+use crate::plan::Plan;
+
 /// Start of the exchange's clock: 4 August 2025, 09:15 IST.
 pub(crate) const OPENS_UNIX_S: u32 = 1_754_279_100;
 
@@ -24,6 +26,7 @@ const HEAD: usize = 4;
 #[derive(Debug)]
 pub(crate) struct Market {
     sim: Arc<Sim>,
+    fixed: Vec<u32>,
     past: Mutex<BTreeMap<u32, Past>>,
 }
 
@@ -44,9 +47,9 @@ struct State {
 }
 
 impl Market {
-    pub(crate) fn new(seed: u64, sim: Arc<Sim>, tokens: &[u32]) -> Self {
-        let past = tokens.iter().map(|&token| (token, Past::new(seed, token))).collect();
-        Self { sim, past: Mutex::new(past) }
+    pub(crate) fn new(plan: &Plan, sim: Arc<Sim>) -> Self {
+        let past = plan.all().into_iter().map(|token| (token, Past::new(plan.seed, token)));
+        Self { sim, fixed: plan.fixed.clone(), past: Mutex::new(past.collect()) }
     }
 
     /// Returns the steps from `least` to `most` at which the instrument's packet in this mode had
@@ -71,6 +74,11 @@ impl Market {
         let states = past.states.iter().skip(skipped).take_while(|state| state.step <= most);
         let same = states.filter(|state| state.packets[mode as usize] == hash);
         same.map(|state| state.step).collect()
+    }
+
+    /// Returns whether an instrument is always subscribed.
+    pub(crate) fn is_fixed(&self, token: u32) -> bool {
+        self.fixed.contains(&token)
     }
 
     /// Returns whether an instrument's quotes have a volume, which no two of them have in common.

@@ -157,6 +157,7 @@ impl Reader {
         notes.packets += self.book.packets;
         notes.snapshots += self.book.snapshots;
         notes.explained += self.book.explained;
+        notes.late += self.book.late;
         let unexplained = notes.unexplained.entry(self.name.clone()).or_default();
         unexplained.0 += self.book.unexplained;
         unexplained.1.extend(texts);
@@ -182,6 +183,10 @@ impl Reader {
             Some("instruments_meta" | "app_code" | "sim_unknown") => {}
             Some("order") if self.has_orders => {}
             Some("message") if data["gap"].is_object() => self.book.on_gap(&data["gap"]),
+            Some("message") if data["damaged"].is_object() => {
+                let frames = data["damaged"]["frames"].as_u64().unwrap_or_default();
+                self.book.on_damaged(frames);
+            }
             Some("message") if data["dropped"].is_object() => {
                 self.dropped += data["dropped"]["ticks"].as_u64().unwrap_or_default();
             }

@@ -81,8 +81,8 @@ fn write_world(f: &mut fmt::Formatter<'_>, world: &World) -> fmt::Result {
     )?;
     writeln!(
         f,
-        "  {} packets checked, {} snapshots, {} jumps explained by gaps",
-        notes.packets, notes.snapshots, notes.explained
+        "  {} packets checked, {} snapshots, {} jumps explained, {} late, {} frames damaged",
+        notes.packets, notes.snapshots, notes.explained, notes.late, stats.damaged_frames
     )?;
     if let Some(slow) = stats.clients.iter().find(|client| client.name == slow::TO_THE_END) {
         writeln!(f, "  {slow:?}")?;

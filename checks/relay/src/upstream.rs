@@ -32,10 +32,9 @@ const HEAL_AFTER: Duration = Duration::from_secs(6);
 /// Time for sockets to end.
 const AWAY: Duration = Duration::from_secs(5);
 
-/// Faults on single sockets. Those that lose packets without a loss of the socket are left out,
-/// because nothing can report them. So are slow links and servers that stop reading: an instrument
-/// that was unsubscribed may then be subscribed on another connection while the first one still
-/// sends it, and its packets arrive out of order.
+/// Faults on single sockets. Those that withhold packets without a loss are left out, because nothing
+/// can report them. So are slow links and servers that stop reading: an instrument that was
+/// unsubscribed would often be subscribed on another connection while the first one still sends it.
 const KINDS: &[FaultKind] = &[
     FaultKind::Refusal,
     FaultKind::SlowHandshake,
@@ -47,6 +46,8 @@ const KINDS: &[FaultKind] = &[
     FaultKind::EndOfStream,
     FaultKind::HalfOpen,
     FaultKind::Stalls,
+    FaultKind::TruncatedFrame,
+    FaultKind::LyingCount,
     FaultKind::OversizedFrame,
     FaultKind::UnknownPacket,
     FaultKind::UnknownText,

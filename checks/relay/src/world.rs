@@ -37,6 +37,9 @@ const DARK: Duration = Duration::from_millis(8_500);
 /// Mean time between two such losses.
 const DARK_EVERY: Duration = Duration::from_secs(120);
 
+/// How long nothing may have arrived at the end.
+const QUIET: Duration = Duration::from_millis(500);
+
 /// Most time for the relay to stop.
 const STOP: Duration = Duration::from_secs(20);
 
@@ -78,7 +81,7 @@ pub(crate) async fn run(plan: Plan) -> Result<World, Box<dyn Error + Send + Sync
 
     let (end, ends) = watch::channel(false);
     let common = Common {
-        market: Arc::new(Market::new(plan.seed, Arc::clone(&upstream.sim), &plan.all())),
+        market: Arc::new(Market::new(&plan, Arc::clone(&upstream.sim))),
         plan: Arc::clone(&plan),
         relay: relay.address(),
         ends,
@@ -227,11 +230,16 @@ async fn settle(
         sleep(Duration::from_millis(1)).await;
     }
     upstream.sim.pause().await;
+    let (mut last, mut since) = (0, Instant::now());
     loop {
         let stats = relay.stats();
         let ticks = upstream.manager.snapshot().total.ticks;
         let is_in = stats.ticks_in + stats.ticks_missed == ticks && stats.gaps == *gaps.lock();
-        if is_in && stats.clients.iter().all(|client| client.waiting() == 0) {
+        let is_done = is_in && stats.clients.iter().all(|client| client.waiting() == 0);
+        // What the server wrote last may still be on its way to the manager.
+        if !is_done || ticks != last {
+            (last, since) = (ticks, Instant::now());
+        } else if since.elapsed() > QUIET {
             return;
         }
         sleep(Duration::from_millis(1)).await;

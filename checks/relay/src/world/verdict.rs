@@ -190,10 +190,7 @@ impl World {
         let sum = |of: fn(&ClientStats) -> u64| stats.clients.iter().map(of).sum::<u64>();
         let by_policy = match self.plan.policy {
             SlowClients::Conflate => ("ticks replaced", stats.replaced),
-            SlowClients::DropOldest => (
-                "ticks reported as dropped",
-                self.slow.as_ref().map_or(0, |it| it.received.dropped),
-            ),
+            SlowClients::DropOldest => ("ticks dropped", stats.dropped),
             _ => ("clients closed as too slow", sum(|client| client.too_slow)),
         };
         let ended = sum(|client| client.stalled) + sum(|client| client.too_slow);
@@ -205,7 +202,7 @@ impl World {
             ("commands refused", sum(|client| client.refused_commands)),
             ("gaps", stats.gaps),
             ("snapshots", self.notes.snapshots),
-            ("jumps explained by gaps", self.notes.explained),
+            ("jumps explained", self.notes.explained),
             (
                 "errors about losses",
                 self.steady.iter().map(|it| it.received.errors.len() as u64).sum(),
