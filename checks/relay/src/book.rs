@@ -189,10 +189,10 @@ impl Book {
     /// Records the data of a gap's message, and explains jumps by it.
     pub(crate) fn on_gap(&mut self, gap: &Value) {
         let missed = gap["instruments"].as_object();
-        let (mut sum, mut of_other) = (0, None);
+        let (mut sum, mut of_other) = (Some(0), None);
         for (token, volume) in missed.into_iter().flatten() {
             let volume = volume.as_u64().and_then(|volume| u32::try_from(volume).ok());
-            sum += u64::from(volume.unwrap_or_default());
+            sum = sum.zip(volume).map(|(sum, volume)| sum + u64::from(volume));
             let token: u32 = token.parse().unwrap_or_default();
             let before = self.pending.as_ref().and_then(|it| it.before.get(&token));
             if self.mode(token).or(before.copied()).is_none() {
@@ -202,7 +202,8 @@ impl Book {
             gaps.push(volume);
             gaps.drain(..gaps.len().saturating_sub(GAPS_KEPT));
         }
-        if gap["volume"].as_u64() != Some(sum) || missed.is_none_or(|missed| missed.is_empty()) {
+        if gap["volume"] != serde_json::json!(sum) || missed.is_none_or(|missed| missed.is_empty())
+        {
             self.wrong(format!("a gap whose volumes do not add up: {gap}"));
         }
         if let Some(token) = of_other {

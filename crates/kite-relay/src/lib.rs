@@ -14,8 +14,8 @@
 //! let manager = Manager::builder().account("mine", Credentials::new("key", "token")).build()?;
 //! let research = RelayClient::new("research", Credentials::new("research", "a-long-secret"));
 //! let relay = Relay::builder().client(research).start(&manager).await?;
-//! manager.start().await?;
 //! println!("clients connect to {}", relay.endpoint());
+//! manager.start().await?;
 //! // ...
 //! let stopped = relay.stop(Duration::from_secs(5)).await;
 //! println!("{} ticks to clients", stopped.stats.ticks_out);

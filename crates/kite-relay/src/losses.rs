@@ -292,8 +292,8 @@ struct GapData {
     to: u64,
     /// The volume missed of each instrument by token; null if it is not known.
     instruments: BTreeMap<u32, Option<u32>>,
-    /// The sum of the known volumes.
-    volume: u64,
+    /// The sum of the volumes; null unless all of them are known.
+    volume: Option<u64>,
 }
 
 fn gap_message(gap: &Gap, missed: &[(u32, VolumeMissed)]) -> String {
@@ -304,7 +304,7 @@ fn gap_message(gap: &Gap, missed: &[(u32, VolumeMissed)]) -> String {
     let (from, to) = (unix_ms_in_ns(gap.last_heard), unix_ms_in_ns(gap.resumed.unwrap_or(gap.up)));
     let instruments: BTreeMap<_, _> =
         missed.iter().map(|&(token, volume)| (token, known(volume))).collect();
-    let volume = instruments.values().flatten().map(|&volume| u64::from(volume)).sum();
+    let volume = instruments.values().map(|volume| volume.map(u64::from)).sum();
     texts::message(&json!({ "gap": GapData { from, to, instruments, volume } }))
 }
 

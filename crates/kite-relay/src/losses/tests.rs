@@ -163,7 +163,7 @@ fn a_gap_is_reported_with_the_instruments_of_each_client() {
     );
     assert_eq!(
         (&third["instruments"], &third["volume"]),
-        (&json!({ "2": 2, "3": null }), &json!(2))
+        (&json!({ "2": 2, "3": null }), &Value::Null)
     );
     let read = |name: &str| readable::unix_ns::deserialize(&third[name]).unwrap();
     assert_eq!(read("to") - read("from"), 3_000_000_000);
