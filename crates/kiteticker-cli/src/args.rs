@@ -3,6 +3,7 @@
 pub(crate) mod feed;
 pub(crate) mod period;
 pub(crate) mod quiet;
+pub(crate) mod range;
 pub(crate) mod select;
 
 use clap::builder::Styles;

@@ -11,6 +11,7 @@ use kite_instruments::Date;
 use kite_wire::Mode;
 
 use crate::args::period::Period;
+use crate::args::range::within;
 use crate::args::select::SelectArgs;
 use crate::blocking;
 use crate::console::output::Output;
@@ -46,7 +47,7 @@ pub(crate) struct FeedArgs {
     #[arg(long, value_name = "DURATION", requires = "sim", conflicts_with = "replay", value_parser = times::positive_duration, allow_hyphen_values = true)]
     chaos: Option<Duration>,
     /// With --sim: N instruments from all segments and those named; at most 9,000
-    #[arg(long, value_name = "N", requires = "sim", conflicts_with = "replay", value_parser = clap::value_parser!(u16).range(1..=9_000))]
+    #[arg(long, value_name = "N", requires = "sim", conflicts_with = "replay", value_parser = within(1..=9_000_u16), allow_hyphen_values = true)]
     pub(crate) count: Option<u16>,
     /// With --replay: speed factor, or max [1]
     #[arg(

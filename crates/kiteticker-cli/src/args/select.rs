@@ -15,7 +15,7 @@ pub(crate) struct SelectArgs {
     #[arg(long = "select", value_name = "TEXT")]
     pub(crate) contracts: Vec<Contracts>,
     /// With --select and ATM: the price of the underlying, or NAME=PRICE; repeatable
-    #[arg(long = "spot", value_name = "PRICE", requires = "contracts")]
+    #[arg(long = "spot", value_name = "PRICE", requires = "contracts", allow_hyphen_values = true)]
     spots: Vec<Spot>,
 }
 
@@ -34,7 +34,14 @@ impl FromStr for Spot {
             Some((name, price)) => (Some(name.trim().to_ascii_uppercase()), price.trim()),
             None => (None, text.trim()),
         };
-        let price = price.parse().ok().filter(|&price| price > Amount::ZERO);
+        let unsigned = price.strip_prefix('-').unwrap_or(price);
+        match unsigned.parse::<Amount>() {
+            Ok(amount) if unsigned != price || amount == Amount::ZERO => {
+                return Err("expected a price above 0".to_owned());
+            }
+            _ => {}
+        }
+        let price = price.parse().ok();
         let price = price.filter(|_| name.as_ref().is_none_or(|name| !name.is_empty()));
         let price = price.ok_or("expected a price such as 26000, or NAME=PRICE")?;
         Ok(Self { name, price })

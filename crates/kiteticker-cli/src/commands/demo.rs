@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::Args;
 use kite_wire::Mode;
 
+use crate::args::range::within;
 use crate::console::output::Output;
 use crate::console::signals::Stop;
 use crate::exit::{CliError, Status};
@@ -40,8 +41,8 @@ pub(crate) struct Demo {
     #[arg(long, value_name = "DURATION", value_parser = times::positive_duration, allow_hyphen_values = true)]
     chaos: Option<Duration>,
     /// Print lines for N seconds instead [10 if there is no terminal]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    seconds: Option<u64>,
+    #[arg(long, value_name = "N", value_parser = within(1..=86_400_u32), allow_hyphen_values = true)]
+    seconds: Option<u32>,
 }
 
 /// Shows the table until the user quits, or prints lines for the given time.
@@ -56,7 +57,7 @@ pub(crate) async fn run(args: &Demo, output: Output, stop: Stop) -> Result<Statu
         rate: args.rate.unwrap_or(default.rate),
         chaos: args.chaos,
     };
-    let duration = args.seconds.map(Duration::from_secs);
+    let duration = args.seconds.map(|seconds| Duration::from_secs(seconds.into()));
     if duration.is_some() || !watch::has_screen() {
         return count::run(feed, duration.unwrap_or(DEFAULT_LENGTH), output, &stop).await;
     }

@@ -13,6 +13,7 @@ use kite_instruments::{ChoiceError, Date, Instrument, Instruments};
 
 use self::filters::Filters;
 use self::shown::{as_json, table};
+use crate::args::range::within;
 use crate::args::select::SelectArgs;
 use crate::console::output::Output;
 use crate::console::signals::Stop;
@@ -66,7 +67,7 @@ pub(crate) struct InstrumentsArgs {
     #[arg(long)]
     refresh: bool,
     /// Keep the lists of this many days, to name instruments on tapes [400]
-    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "DAYS", value_parser = within(1..=u16::MAX), allow_hyphen_values = true)]
     #[arg(conflicts_with = "file")]
     keep_lists: Option<u16>,
     /// File with api_key and access_token, for a list that wants them

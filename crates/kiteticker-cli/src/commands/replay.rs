@@ -13,6 +13,7 @@ use kite_tape::{Reel, Windows};
 
 use self::print::Printing;
 use crate::args::period::Period;
+use crate::args::range::within;
 use crate::clients;
 use crate::console::output::Output;
 use crate::console::signals::Stop;
@@ -64,6 +65,7 @@ pub(crate) struct ReplayArgs {
     instruments_file: Option<PathBuf>,
     /// Port on 127.0.0.1 [any free port]
     #[arg(long, value_name = "PORT", default_value_t = 0, hide_default_value = true)]
+    #[arg(value_parser = within(0..=u16::MAX), allow_hyphen_values = true)]
     port: u16,
     /// Start once N sockets have subscribed, at most 3 [1]
     #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true)]

@@ -10,6 +10,7 @@ use kite_sim::{
 };
 use serde_json::json;
 
+use crate::args::range::within;
 use crate::clients;
 use crate::console::output::{self, Output};
 use crate::console::signals::Stop;
@@ -44,6 +45,7 @@ instruments is refused: -v logs all with the reason.";
 pub(crate) struct Sim {
     /// Port on 127.0.0.1 [any free port]
     #[arg(long, value_name = "PORT", default_value_t = 0, hide_default_value = true)]
+    #[arg(value_parser = within(0..=u16::MAX), allow_hyphen_values = true)]
     port: u16,
     /// The market's seed; the same seed produces the same ticks [1]
     #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true)]
@@ -60,7 +62,7 @@ pub(crate) struct Sim {
     rate: f64,
     /// Number of accounts [1]
     #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true)]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..=100))]
+    #[arg(value_parser = within(1..=100_u16), allow_hyphen_values = true)]
     accounts: u16,
     /// Stop after this long
     #[arg(long = "for", value_name = "DURATION", value_parser = times::duration, allow_hyphen_values = true)]

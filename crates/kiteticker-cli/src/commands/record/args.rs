@@ -9,6 +9,7 @@ use kite_tape::{Compression, Fsync, RecorderConfig};
 
 use crate::args::feed::{FeedArgs, InstrumentArgs};
 use crate::args::quiet::Quiet;
+use crate::args::range::within;
 use crate::format::sizes;
 use crate::format::times;
 
@@ -62,7 +63,7 @@ pub(crate) struct Record {
     #[arg(long, value_name = "SIZE", value_parser = sizes::parse, allow_hyphen_values = true)]
     rotate_size: Option<u64>,
     /// Compression level: 1 to 19, or 0 for none [1]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..=19))]
+    #[arg(long, value_name = "N", value_parser = within(0..=19), allow_hyphen_values = true)]
     zstd_level: Option<i32>,
     /// Sync to disk: never, block, or an interval such as 5s [1s]
     #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
