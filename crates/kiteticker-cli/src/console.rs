@@ -3,6 +3,7 @@
 pub(crate) mod clean;
 pub(crate) mod logs;
 pub(crate) mod output;
+pub(crate) mod paths;
 pub(crate) mod progress;
 pub(crate) mod signals;
 pub(crate) mod status_line;

@@ -19,6 +19,7 @@ use kite_manager::{MAX_CONNECTIONS, Manager, ManagerBuilder};
 use kite_sim::{ACCESS_TOKEN, API_KEY, FaultChance, Replay, Sim, SimBuilder, Start};
 use kite_tape::{Reel, Source, Windows};
 
+use crate::console::paths;
 use crate::exit::CliError;
 use crate::feed::link::Renewal;
 use crate::network::Network;
@@ -226,7 +227,8 @@ impl ReplayFeed {
     }
 
     fn title(&self) -> String {
-        let paths: Vec<String> = self.paths.iter().map(|path| path.display().to_string()).collect();
+        let paths: Vec<String> =
+            self.paths.iter().map(|path| paths::shown(path).to_string()).collect();
         let speed = match self.speed {
             Speed::Times(times) => format!("{times}×"),
             Speed::Max => "full speed".to_owned(),

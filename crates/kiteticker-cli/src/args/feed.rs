@@ -15,6 +15,7 @@ use crate::args::range::within;
 use crate::args::select::SelectArgs;
 use crate::blocking;
 use crate::console::output::Output;
+use crate::console::paths;
 use crate::exit::CliError;
 use crate::faults;
 use crate::feed::credentials::{self, Origin};
@@ -177,7 +178,7 @@ impl InstrumentArgs {
     pub(crate) fn list_name(&self) -> Option<String> {
         let name = |path: &PathBuf| match is_stdin(path) {
             true => "standard input".to_owned(),
-            false => path.display().to_string(),
+            false => paths::shown(path).to_string(),
         };
         self.list.as_ref().map(name)
     }

@@ -12,6 +12,7 @@ use crate::args::period::Period;
 use crate::args::select::SelectArgs;
 use crate::blocking;
 use crate::console::output::Output;
+use crate::console::paths;
 use crate::console::progress::Bar;
 use crate::console::signals::Stop;
 use crate::exit::{CliError, Status};
@@ -165,7 +166,7 @@ fn check_distinct(first: &Reel, second: &Reel) -> Result<(), CliError> {
     let firsts = ids(first);
     match second.files().iter().find(|file| firsts.contains(&file.tape().tape_id())) {
         Some(file) => {
-            let path = file.path().display();
+            let path = paths::shown(file.path());
             Err(CliError::usage(format!("{path} is the same tape as one of the first recording"))
                 .help("name the tapes of two recorders"))
         }
@@ -246,7 +247,8 @@ fn failed(error: EditError, to: &Path) -> CliError {
         EditError::Exists { .. } | EditError::SameName { .. } => Some("choose another directory"),
         _ => None,
     };
-    let failed = CliError::unable(format!("cannot write tapes to {}", to.display())).because(error);
+    let failed =
+        CliError::unable(format!("cannot write tapes to {}", paths::shown(to))).because(error);
     match advice {
         Some(advice) => failed.help(advice),
         None => failed,
@@ -269,7 +271,7 @@ fn text(summary: &EditSummary) -> String {
     }
     text += &format!(", {}\n", sizes::bytes(summary.bytes));
     for file in &summary.files {
-        text += &format!("{}\n", file.display());
+        text += &format!("{}\n", paths::shown(file));
     }
     text
 }
@@ -281,7 +283,7 @@ fn named(count: u64, what: &str) -> String {
 }
 
 fn as_json(summary: &EditSummary) -> serde_json::Value {
-    let files: Vec<String> = summary.files.iter().map(|it| it.display().to_string()).collect();
+    let files: serde_json::Value = summary.files.iter().map(|it| paths::json(it)).collect();
     json!({
         "records": summary.records,
         "records_filled": summary.records_filled,

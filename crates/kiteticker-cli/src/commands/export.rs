@@ -17,6 +17,7 @@ use crate::args::quiet::Quiet;
 use crate::args::select::SelectArgs;
 use crate::blocking;
 use crate::console::output::Output;
+use crate::console::paths;
 use crate::console::progress::Bar;
 use crate::console::signals::Stop;
 use crate::exit::{CliError, Status};
@@ -164,7 +165,7 @@ pub(crate) async fn run(args: ExportArgs, output: Output, stop: Stop) -> Result<
     let format = args.format.map(Format::from).or_else(|| Format::of_path(&args.to));
     let format = format.or_else(|| is_tree.then_some(Format::Parquet));
     let format = format.ok_or_else(|| {
-        let to = args.to.display();
+        let to = paths::shown(&args.to);
         CliError::usage(format!("cannot infer the format from the name {to}"))
             .help("use the extension .parquet, .csv or .jsonl, or add --format")
     })?;
@@ -199,7 +200,7 @@ pub(crate) async fn run(args: ExportArgs, output: Output, stop: Stop) -> Result<
     match (is_json, to_stdout) {
         (true, false) => output.json(&as_json(&summary))?,
         (false, false) => {
-            output.line(format_args!("{} in {}", summary_text(&summary), to.display()))?
+            output.line(format_args!("{} in {}", summary_text(&summary), paths::shown(&to)))?
         }
         (_, true) => output.note(summary_text(&summary)),
     }
@@ -293,7 +294,7 @@ fn failed(error: ExportError) -> CliError {
             CliError::usage(format!("--partition-by names {} twice", key.key()))
         }
         ExportError::Exists { path } => {
-            CliError::unable(format!("{} already exists", path.display()))
+            CliError::unable(format!("{} already exists", paths::shown(&path)))
                 .help("use --overwrite to replace it, or choose another name")
         }
         ExportError::Input { .. }

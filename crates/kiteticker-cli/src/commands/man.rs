@@ -8,6 +8,7 @@ use clap_mangen::Man;
 
 use crate::args;
 use crate::console::output::Output;
+use crate::console::paths;
 use crate::exit::CliError;
 
 const EXAMPLES: &str = "\
@@ -33,14 +34,14 @@ pub(crate) fn run(args: &ManArgs, output: Output) -> Result<(), CliError> {
         return pages.first().map_or(Ok(()), |(_, page)| output.exactly(page));
     };
     let cannot = |path: &Path, error| {
-        CliError::unable(format!("cannot write {}", path.display())).because(error)
+        CliError::unable(format!("cannot write {}", paths::shown(path))).because(error)
     };
     std::fs::create_dir_all(directory).map_err(|error| cannot(directory, error))?;
     for (name, page) in &pages {
         let path = directory.join(name);
         std::fs::write(&path, page).map_err(|error| cannot(&path, error))?;
     }
-    output.note(format_args!("{} pages in {}", pages.len(), directory.display()));
+    output.note(format_args!("{} pages in {}", pages.len(), paths::shown(directory)));
     Ok(())
 }
 

@@ -8,6 +8,7 @@ use kite_conn::OneLine;
 use serde_json::Value;
 
 use super::output::{BOLD, DIM, GREEN, RED, YELLOW};
+use super::paths::KEYS;
 
 /// The styles of results.
 const STYLES: [Style; 5] = [BOLD, DIM, RED, YELLOW, GREEN];
@@ -42,17 +43,45 @@ fn next_style(line: &str) -> Option<(usize, usize)> {
     found.min_by_key(|&(at, length)| (at, Reverse(length)))
 }
 
-/// Cleans all texts of a JSON value as [`OneLine`] does.
-pub(crate) fn json(value: &Value) -> Value {
+/// Returns whether [`OneLine`] hides a character.
+pub(super) fn is_hidden(symbol: char) -> bool {
+    !symbol.is_ascii_graphic() && symbol != ' ' && OneLine(symbol).to_string() == " "
+}
+
+/// Returns a JSON value as text, with its texts cleaned as [`OneLine`] does. The names of files, by
+/// which a program opens them, are as they are; what must not be printed is escaped in them.
+pub(crate) fn json(value: &Value) -> String {
+    let mut escaped = String::new();
+    for symbol in cleaned(value, true).to_string().chars() {
+        match is_hidden(symbol) {
+            // Only strings have such a character.
+            true => symbol
+                .encode_utf16(&mut [0; 2])
+                .iter()
+                .for_each(|unit| escaped += &format!("\\u{unit:04x}")),
+            false => escaped.push(symbol),
+        }
+    }
+    escaped
+}
+
+/// Cleans all texts of a JSON value other than the names of files, if it has such.
+fn cleaned(value: &Value, has_paths: bool) -> Value {
     let text = |text: &str| OneLine(text).to_string();
+    let member = |(key, value): (&String, &Value)| {
+        let is_path = has_paths && KEYS.contains(&key.as_str());
+        let value = match value {
+            Value::String(_) if is_path => value.clone(),
+            Value::Array(all) if is_path && all.iter().all(Value::is_string) => value.clone(),
+            // The metadata of a tape can be any JSON.
+            other => cleaned(other, has_paths && key != "metadata"),
+        };
+        (text(key), value)
+    };
     match value {
         Value::String(it) => Value::String(text(it)),
-        Value::Array(all) => all.iter().map(json).collect(),
-        Value::Object(all) => all
-            .iter()
-            .map(|(key, value)| (text(key), json(value)))
-            .collect::<serde_json::Map<_, _>>()
-            .into(),
+        Value::Array(all) => all.iter().map(|it| cleaned(it, has_paths)).collect(),
+        Value::Object(all) => all.iter().map(member).collect::<serde_json::Map<_, _>>().into(),
         other => other.clone(),
     }
 }
@@ -139,7 +168,22 @@ mod tests {
     #[test]
     fn all_texts_of_a_json_value_are_cleaned() {
         let value = json!({"a\u{1b}": ["\u{9b}2J", {"b": "x\ny"}, 1, null]});
-        assert_eq!(json(&value), json!({"a ": [" 2J", {"b": "x y"}, 1, null]}));
+        assert_eq!(json(&value), r#"{"a ":[" 2J",{"b":"x y"},1,null]}"#);
+    }
+
+    #[test]
+    fn names_of_files_are_escaped_in_json_and_stay_what_they_are() {
+        let name = "t\u{1b}\n\u{9b}\u{202e}\u{7f}\u{e0001}₹";
+        let metadata = json!({"path": name});
+        let value = json!({
+            "files": [name], "file": {"path": name}, "name": name, "metadata": metadata
+        });
+        let text = json(&value);
+        assert!(!text.contains(is_hidden), "{text:?}");
+        let read: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((&read["files"][0], &read["file"]["path"]), (&json!(name), &json!(name)));
+        assert_eq!(read["name"], OneLine(name).to_string());
+        assert_eq!(read["metadata"]["path"], OneLine(name).to_string());
     }
 
     proptest! {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use etcetera::BaseStrategy as _;
 use kite_conn::{Credentials, Secret};
 
+use crate::console::paths;
 use crate::exit::CliError;
 use crate::plain_text::{self, trimmed};
 
@@ -28,7 +29,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Environment => write!(f, "{KEY_VARIABLE} and {TOKEN_VARIABLE}"),
-            Self::File(path) => write!(f, "{}", path.display()),
+            Self::File(path) => write!(f, "{}", paths::shown(path)),
             Self::Prompt => f.write_str("the prompt"),
         }
     }
@@ -86,7 +87,9 @@ fn find_in(
     }
     let file = default_file.map_or_else(
         || "pass a file by --credentials".to_owned(),
-        |path| format!("write api_key = … and access_token = … to {} (chmod 600)", path.display()),
+        |path| {
+            format!("write api_key = … and access_token = … to {} (chmod 600)", paths::shown(path))
+        },
     );
     Err(CliError::unable("no credentials found")
         .help(format!("set {KEY_VARIABLE} and {TOKEN_VARIABLE}, or {file}")))
@@ -101,7 +104,7 @@ pub(crate) fn default_path() -> Option<PathBuf> {
 /// Reads a file of `api_key = …` and `access_token = …` lines, which only its owner may read.
 pub(crate) fn read(path: &Path) -> Result<Credentials, CliError> {
     let cannot = |error: io::Error| {
-        CliError::unable(format!("cannot read the credentials in {}", path.display()))
+        CliError::unable(format!("cannot read the credentials in {}", paths::shown(path)))
             .because(error)
             .help("the file needs two lines: api_key = … and access_token = …")
     };
@@ -111,7 +114,7 @@ pub(crate) fn read(path: &Path) -> Result<Credentials, CliError> {
     check_permissions(path, &metadata)?;
     let text = plain_text::read(file).map_err(cannot)?;
     parse(&text).map_err(|error| {
-        CliError::unable(format!("cannot use the credentials in {}", path.display()))
+        CliError::unable(format!("cannot use the credentials in {}", paths::shown(path)))
             .because(error)
             .help("the file needs two lines: api_key = … and access_token = …")
     })
@@ -125,7 +128,7 @@ fn check_permissions(path: &Path, metadata: &std::fs::Metadata) -> Result<(), Cl
     if mode & 0o077 == 0 {
         return Ok(());
     }
-    let path = path.display();
+    let path = paths::shown(path);
     Err(CliError::unable(format!(
         "other users can access the credentials in {path} (mode {mode:03o})"
     ))

@@ -10,6 +10,7 @@ use kite_manager::{Events, Manager, ManagerEvent, Seat};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
+use crate::console::paths;
 use crate::exit::CliError;
 use crate::feed::credentials;
 use crate::feed::outage::Outage;
@@ -159,7 +160,7 @@ impl<'m> Link<'m> {
 
     fn on_parked(&mut self, seat: &Seat, reason: ParkReason) -> Result<(), CliError> {
         if let (Some(renewal), ParkReason::Authentication(why)) = (&self.renewal, &reason) {
-            let path = renewal.path.display();
+            let path = paths::shown(&renewal.path);
             if !std::mem::replace(&mut self.is_waiting_for_token, true) {
                 self.outage = Outage::said_at(Instant::now());
                 self.note(format!(
@@ -209,7 +210,7 @@ impl<'m> Link<'m> {
         };
         let what = match &self.renewal {
             Some(renewal) if self.is_waiting_for_token => {
-                Some(format!("a new access_token in {}", renewal.path.display()))
+                Some(format!("a new access_token in {}", paths::shown(&renewal.path)))
             }
             _ => failure.map(|failure| format!("{}{which}: {failure}", self.server)),
         };

@@ -8,6 +8,7 @@ use kite_tape::{Entries, PassedOver, ReadConfig, Reel, Source, TapeFile};
 
 use crate::blocking;
 use crate::console::output::Output;
+use crate::console::paths;
 use crate::console::progress::Bar;
 use crate::console::signals::Stop;
 use crate::exit::CliError;
@@ -53,7 +54,7 @@ pub(crate) async fn open_and_note(paths: &[PathBuf], output: Output) -> Result<R
 pub(crate) fn check_directory((option, to): (&str, &Path)) -> Result<(), CliError> {
     match to.metadata() {
         Ok(found) if !found.is_dir() => {
-            Err(CliError::usage(format!("{option} {} is not a directory", to.display())))
+            Err(CliError::usage(format!("{option} {} is not a directory", paths::shown(to))))
         }
         _ => Ok(()),
     }
@@ -62,7 +63,7 @@ pub(crate) fn check_directory((option, to): (&str, &Path)) -> Result<(), CliErro
 /// Warns of each file that is cut off, and notes those that are still being recorded.
 pub(crate) fn report_ends(reel: &Reel, output: Output) {
     for file in reel.files() {
-        let path = file.path().display();
+        let path = paths::shown(file.path());
         if file.is_cut_off() {
             output.warn(format_args!("{path} is cut off: {}", file.ending()));
         } else if file.is_being_recorded() {

@@ -8,6 +8,7 @@ use kite_conn::{Tls, TlsError};
 use kite_instruments::without_mark;
 
 use super::ROOTS_VARIABLE;
+use crate::console::paths;
 use crate::exit::CliError;
 
 /// The certificates of a file, all of them valid.
@@ -26,7 +27,7 @@ pub(super) fn origin(
         Some(path) => (path.to_owned(), "--ca-file"),
         None => (PathBuf::from(variable(ROOTS_VARIABLE)?), ROOTS_VARIABLE),
     };
-    let named = format!("{} ({by})", path.display());
+    let named = format!("{} ({by})", paths::shown(&path));
     Some((path, named))
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use kite_tape::{RecorderStats, RecorderSummary, Silences};
 use serde_json::{Value, json};
 
+use crate::console::paths;
 use crate::format::numbers::{counted, grouped};
 use crate::format::silences;
 use crate::format::sizes::bytes;
@@ -78,7 +79,7 @@ pub(crate) fn summary(summary: &RecorderSummary) -> String {
     }
     for file in &stats.files {
         let is_missing = if file.exists() { "" } else { " (no longer there)" };
-        text += &format!("{}{is_missing}\n", file.display());
+        text += &format!("{}{is_missing}\n", paths::shown(file));
     }
     text
 }
@@ -96,8 +97,8 @@ pub(crate) fn json_of_nothing() -> Value {
 fn json_of(stats: &RecorderStats, found: &Silences, unseen: &[u32]) -> Value {
     let (files, missing): (Vec<&PathBuf>, Vec<&PathBuf>) =
         stats.files.iter().partition(|file| file.exists());
-    let shown = |files: Vec<&PathBuf>| -> Vec<String> {
-        files.iter().map(|file| file.display().to_string()).collect()
+    let shown = |files: Vec<&PathBuf>| -> Value {
+        files.into_iter().map(|file| paths::json(file)).collect()
     };
     let mut report = json!({
         "frames": stats.frames,

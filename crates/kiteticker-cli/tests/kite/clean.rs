@@ -173,3 +173,31 @@ fn names_of_files_and_unknown_instruments_are_cleaned() {
         assert_clean(&ended, line);
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn a_name_of_a_file_is_recognisable_on_one_line_and_true_in_json() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| directory.path().join(name).to_str().expect("UTF-8").to_owned();
+    let (hostile, cut) = (path("t\u{1b}[31m\nx"), path("c\u{202e}\u{9b}\n"));
+    let record = ["record", "--sim", "--for", "1s", "--to", &hostile];
+    let first = run(&mut kite(&record));
+    let file = std::fs::read_dir(&hostile).expect("a directory").flatten().map(|it| it.path());
+    let file = file.filter(|it| it.extension().is_some_and(|it| it == "ktape"));
+    let file = file.last().expect("a tape").to_str().expect("UTF-8").to_owned();
+    let shown = file.replace("\u{1b}[31m\n", "\\u{1b}[31m\\n");
+    let inspect = ["inspect", &hostile];
+    for ended in [&first, &run(&mut kite(&inspect))] {
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        assert!(ended.out.lines().any(|line| line.ends_with(&shown) || line.contains(&shown)));
+    }
+    assert!(first.err.contains("t\\u{1b}[31m\\nx\n"), "{first:?}");
+    for (line, pointer) in [(&record[..], "/files/0"), (&inspect, "/files/0/path")] {
+        let ended = run(&mut kite(&[line, &["--json"]].concat()));
+        assert_clean(&ended, line);
+        assert_eq!(ended.json().pointer(pointer), Some(&Value::from(&*file)), "{ended:?}");
+    }
+    let cutting = ["cut", &hostile, "--to", &cut, "--from", "00:00"];
+    let ended = run(&mut kite(&cutting));
+    assert!(ended.out.contains("/c\\u{202e}\\u{9b}\\n/kite-"), "{ended:?}");
+}

@@ -4,6 +4,7 @@ use kite_tape::{Damage, Gap, Source};
 use serde_json::{Value, json};
 
 use super::survey::{self, FileFacts, Survey, Ticked};
+use crate::console::paths;
 use crate::format::silences;
 use crate::format::times::ist;
 use crate::instruments::names::Names;
@@ -43,7 +44,7 @@ pub(super) fn of(survey: &Survey, names: &Names, top: usize) -> Value {
         "damages": survey.listed_damages.iter().map(damage).collect::<Value>(),
         "damages_total": survey.damages,
         "passed_over": survey.passed_over.iter().map(|file| json!({
-            "path": file.path.display().to_string(),
+            "path": paths::json(&file.path),
             "reason": file.reason,
             "damaged": file.is_loss,
         })).collect::<Value>(),
@@ -68,7 +69,7 @@ fn span((from, to): (u64, u64)) -> Value {
 fn file(file: &FileFacts) -> Value {
     let metadata = file.metadata.as_deref();
     json!({
-        "path": file.path.display().to_string(),
+        "path": paths::json(&file.path),
         "bytes": file.len_bytes,
         "raw_bytes": file.raw_bytes,
         "blocks": file.blocks,
@@ -93,7 +94,7 @@ fn gap_json((source, gap): &(Source, Gap)) -> Value {
 
 fn damage(damage: &Damage) -> Value {
     json!({
-        "path": damage.path.display().to_string(),
+        "path": paths::json(&damage.path),
         "offset": damage.offset,
         "records": damage.records,
         "from_unix_ns": damage.from_unix_ns,

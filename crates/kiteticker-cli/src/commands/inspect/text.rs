@@ -10,6 +10,7 @@ use kite_wire::tape::Ending;
 use super::chart;
 use super::survey::{self, FileFacts, Survey};
 use crate::console::output::{self, Output};
+use crate::console::paths;
 use crate::format::numbers::{counted, grouped, lost_records};
 use crate::format::silences;
 use crate::format::sizes::bytes;
@@ -52,7 +53,7 @@ pub(super) fn verdict(survey: &Survey, output: Output) -> String {
     }
     for file in survey.files.iter().filter(|file| file.is_cut_off) {
         let mark = output.paint(output::RED, "damaged");
-        let path = OneLine(file.path.display());
+        let path = paths::shown(&file.path);
         let _ = writeln!(text, "{mark} {path}: {}", file.ending);
     }
     for file in survey.passed_over.iter().filter(|file| file.is_loss) {
@@ -142,7 +143,7 @@ fn files(page: &mut Page, survey: &Survey) {
         page.more(format_args!(
             "{:>9}  {}  {}",
             bytes(file.len_bytes),
-            file.path.display(),
+            paths::shown(&file.path),
             ending(file)
         ));
     }

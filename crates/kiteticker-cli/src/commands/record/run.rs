@@ -10,6 +10,7 @@ use serde_json::json;
 use super::args::Record;
 use super::follow::Recording;
 use crate::console::output::Output;
+use crate::console::paths;
 use crate::console::signals::Stop;
 use crate::exit::{CliError, Status};
 use crate::feed::link::{self, Link};
@@ -46,7 +47,7 @@ pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Stat
     if let Feed::Replay(replay) = &feed {
         let prefix = args.config(Vec::new()).prefix;
         if let Some(file) = recording::replayed_tape(&args.to, &prefix, replay).await? {
-            let file = file.display();
+            let file = paths::shown(&file);
             return Err(CliError::usage(format!("--to would add to {file}, which is replayed"))
                 .help("choose another directory, or another --prefix"));
         }
@@ -67,7 +68,7 @@ pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Stat
     output.note(format_args!(
         "recording {} from {title} to {}",
         numbers::counted(tokens.len() as u64, "instrument"),
-        args.to.display()
+        paths::shown(&args.to)
     ));
 
     let notes = Notes::new(recorder.clone(), names.clone());
@@ -125,7 +126,7 @@ pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Stat
 
 /// Explains why the recorder cannot start; a setting is named by its option.
 fn not_started(args: &Record, error: RecordError) -> CliError {
-    let to = args.to.display();
+    let to = paths::shown(&args.to);
     let RecordError::Config { field, value, range } = &error else {
         return CliError::unable(format!("cannot record to {to}")).because(error);
     };

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use etcetera::BaseStrategy as _;
 use kite_conn::Credentials;
 
+use crate::console::paths;
 use crate::exit::CliError;
 
 /// The file, which only its owner can read. Removed when dropped, because the credentials end with
@@ -25,9 +26,12 @@ impl MadeFile {
         })?;
         let path = directory.join(format!("relay-{port}.credentials"));
         write(&path, made).map_err(|error| {
-            CliError::unable(format!("cannot write the clients' credentials to {}", path.display()))
-                .because(error)
-                .help(advice)
+            CliError::unable(format!(
+                "cannot write the clients' credentials to {}",
+                paths::shown(&path)
+            ))
+            .because(error)
+            .help(advice)
         })?;
         Ok(Self { path })
     }

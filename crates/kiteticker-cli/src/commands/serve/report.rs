@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::clients;
 use crate::console::output::{self, Output};
+use crate::console::paths;
 use crate::format::numbers::{counted, grouped};
 use crate::format::sizes::bytes;
 
@@ -35,7 +36,7 @@ pub(super) fn greeting(endpoint: &str, access: Access<'_>, output: Output) -> St
             format!("export KITE_API_KEY={key} KITE_ACCESS_TOKEN={token}\n{}", watch(endpoint, ""))
         }
         Access::In(path) => {
-            let path = path.display();
+            let path = paths::shown(path);
             let file = format!(" --credentials '{path}'");
             format!("{}  {path}\n{}", bold("credentials"), watch(endpoint, &file))
         }

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::settings::Settings;
 use crate::console::output::Output;
+use crate::console::paths;
 use crate::exit::CliError;
 use crate::feed::{Feed, LiveFeed};
 use crate::format::numbers;
@@ -45,7 +46,7 @@ impl<'a> Tape<'a> {
             && let prefix = RecorderConfig::default().prefix
             && let Some(file) = recording::replayed_tape(to, &prefix, replay).await?
         {
-            let file = file.display();
+            let file = paths::shown(&file);
             let error = format!("--record would add to {file}, which is replayed");
             return Err(CliError::usage(error).help("choose another directory"));
         }
@@ -69,7 +70,7 @@ impl<'a> Tape<'a> {
             metadata: metadata.to_string().into_bytes(),
             ..RecorderConfig::default()
         };
-        let to = self.to.display();
+        let to = paths::shown(self.to);
         let recorder = Recorder::start(self.to, config)
             .map_err(|error| CliError::unable(format!("cannot record to {to}")).because(error))?;
         output.note(format_args!("recording to {to}"));
