@@ -244,7 +244,7 @@ sees 'save as:'
 types ../x
 press Enter
 sees 'a name has letters, digits'
-press BSpace BSpace BSpace BSpace
+press C-u
 types all
 press Enter
 sees 'saved as all'
@@ -252,7 +252,7 @@ types d
 sees '3 shown'
 types W
 sees 'save as: all'
-press BSpace BSpace BSpace
+# Replaces the name.
 types three
 press Enter
 sees 'saved as three'
