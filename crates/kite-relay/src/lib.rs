@@ -48,6 +48,7 @@ mod hub;
 mod index;
 mod losses;
 mod newest;
+mod outage;
 mod queue;
 mod relay;
 mod roster;

@@ -2,15 +2,16 @@
 //!
 //! - Once a connection has been down for a second, each client with instruments on it is sent one
 //!   `error` text, and so is each client that asks for such an instrument later, also one that has
-//!   just reconnected.
+//!   just reconnected. Connections that are down for the same reason share a text. Another reason
+//!   is another text, once.
 //! - Each gap is a `message` text to the clients of its instruments, with what was missed.
-//! - A client all of whose instruments are on connections that have been down for five seconds gets
-//!   no heartbeats, so that it notices by its own means.
+//! - A client all of whose instruments are on connections that have been down or silent for five
+//!   seconds gets no heartbeats, so that it notices by its own means.
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,18 +22,22 @@ use serde_json::{Value, json};
 
 use crate::changes::{Changes, ClientId};
 use crate::groups::{GroupId, Groups};
+use crate::outage::{Outage, Reason, named};
 
-/// How long a connection is down before its clients are sent an error.
-const ERROR_AFTER: Duration = Duration::from_secs(1);
+/// How much sooner than due an error is sent together with one that is due, so that connections
+/// lost within this time of each other are one text.
+const SETTLE: Duration = Duration::from_millis(200);
 
-/// How long a connection is down before clients that depend on it alone get no heartbeats.
+/// How long a connection is down or silent before clients that depend on it alone get no
+/// heartbeats.
 const DARK_AFTER: Duration = Duration::from_secs(5);
 
 /// Whether clients without a live connection upstream get heartbeats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Heartbeats {
-    /// Not once all connections of their instruments have been down for five seconds.
+    /// Not once all connections of their instruments have been down, or have received nothing, not
+    /// even a heartbeat, for five seconds.
     #[default]
     WhileFed,
     /// Always.
@@ -60,28 +65,9 @@ pub(crate) struct Losses {
 #[derive(Debug)]
 enum Connection {
     Up,
+    /// Up, but nothing has been received for [`DARK_AFTER`]. With its instruments.
+    Silent(BTreeSet<u32>),
     Down(Outage),
-}
-
-#[derive(Debug)]
-struct Outage {
-    since: Instant,
-    /// Its instruments.
-    tokens: BTreeSet<u32>,
-    /// Those whose clients may not have been sent the error.
-    to_report: BTreeSet<u32>,
-    informed: HashSet<ClientId>,
-}
-
-impl Outage {
-    fn new(since: Instant) -> Self {
-        let (tokens, to_report) = (BTreeSet::new(), BTreeSet::new());
-        Self { since, tokens, to_report, informed: HashSet::new() }
-    }
-
-    fn error_at(&self) -> Instant {
-        self.since + ERROR_AFTER
-    }
 }
 
 impl Losses {
@@ -89,7 +75,7 @@ impl Losses {
     /// down.
     #[must_use]
     pub(crate) fn new(connections: usize, heartbeats: Heartbeats, now: Instant) -> Self {
-        let down = || Connection::Down(Outage::new(now));
+        let down = || Connection::Down(Outage::new(now, now + DARK_AFTER));
         let connections = std::iter::repeat_with(down).take(connections).collect();
         Self { heartbeats, connections }
     }
@@ -103,27 +89,58 @@ impl Losses {
 
     /// Records that a connection has lost its socket. [`Losses::set_placement`] must follow.
     pub(crate) fn on_down(&mut self, slot: usize, now: Instant) {
-        if let Some(connection @ Connection::Up) = self.connections.get_mut(slot) {
-            *connection = Connection::Down(Outage::new(now));
+        let Some(connection) = self.connections.get_mut(slot) else { return };
+        let dark_at = match connection {
+            Connection::Up => now + DARK_AFTER,
+            // Heartbeats that are withheld do not resume.
+            Connection::Silent(_) => now,
+            Connection::Down(_) => return,
+        };
+        *connection = Connection::Down(Outage::new(now, dark_at));
+    }
+
+    /// Records for how long a connection whose socket is open has received nothing, not even a
+    /// heartbeat. [`Losses::set_placement`] must follow.
+    pub(crate) fn on_silence(&mut self, slot: usize, silence: Duration) {
+        match self.connections.get_mut(slot) {
+            Some(connection @ Connection::Up) if silence >= DARK_AFTER => {
+                *connection = Connection::Silent(BTreeSet::new());
+            }
+            Some(connection @ Connection::Silent(_)) if silence < DARK_AFTER => {
+                *connection = Connection::Up;
+            }
+            _ => {}
         }
     }
 
-    /// Returns whether a connection is down, so that [`Losses::set_placement`] must be called when
-    /// instruments are subscribed, unsubscribed or moved.
+    /// Sets why a connection is down; [`Losses::poll`] should follow. Does nothing if it is up.
+    pub(crate) fn set_reason(&mut self, slot: usize, reason: Reason) {
+        if let Some(Connection::Down(outage)) = self.connections.get_mut(slot) {
+            outage.set_reason(reason);
+        }
+    }
+
+    /// Returns whether a connection is down.
     #[must_use]
     pub(crate) fn is_any_down(&self) -> bool {
         self.outages().next().is_some()
     }
 
+    /// Returns whether a connection is down or silent, so that [`Losses::set_placement`] must be
+    /// called when instruments are subscribed, unsubscribed or moved.
+    #[must_use]
+    pub(crate) fn needs_placement(&self) -> bool {
+        self.connections.iter().any(|connection| !matches!(connection, Connection::Up))
+    }
+
     /// Sets which instruments each connection has, by slot. Only those of connections that are down
-    /// matter.
+    /// or silent matter.
     pub(crate) fn set_placement(&mut self, placement: &[BTreeMap<u32, Mode>]) {
         for (connection, instruments) in self.connections.iter_mut().zip(placement) {
-            if let Connection::Down(outage) = connection {
-                let new = instruments.keys().filter(|token| !outage.tokens.contains(token));
-                outage.to_report.extend(new);
-                outage.tokens = instruments.keys().copied().collect();
-                outage.to_report.retain(|token| outage.tokens.contains(token));
+            match connection {
+                Connection::Up => {}
+                Connection::Silent(tokens) => *tokens = instruments.keys().copied().collect(),
+                Connection::Down(outage) => outage.set_tokens(instruments),
             }
         }
     }
@@ -140,25 +157,38 @@ impl Losses {
     /// Forgets a client.
     pub(crate) fn leave(&mut self, client: ClientId) {
         for outage in self.outages_mut() {
-            outage.informed.remove(&client);
+            outage.informed.retain(|(informed, _)| *informed != client);
         }
     }
 
-    /// Returns the errors that are due.
+    /// Returns the errors that are due: for each client one for each reason, no matter how many
+    /// connections are down.
     pub(crate) fn poll(&mut self, groups: &Groups, now: Instant) -> Vec<Notice> {
-        let mut notices = Vec::new();
-        for outage in self.outages_mut().filter(|outage| outage.error_at() <= now) {
+        if self.next_deadline().is_none_or(|deadline| deadline > now) {
+            return Vec::new();
+        }
+        let due_by = now + SETTLE;
+        let mut errors: BTreeMap<(Reason, ClientId), Vec<u32>> = BTreeMap::new();
+        for outage in self.outages_mut().filter(|outage| outage.error_at() <= due_by) {
             let tokens = std::mem::take(&mut outage.to_report);
-            for (group, instruments) in instruments_by_group(tokens, groups, |token| *token) {
-                let members = groups.members(group).iter().copied();
-                let clients: Vec<_> =
-                    members.filter(|&client| outage.informed.insert(client)).collect();
-                if !clients.is_empty() {
-                    notices.push(Notice { clients, text: error(instruments.len()).into() });
+            for (group, tokens) in instruments_by_group(tokens, groups, |token| *token) {
+                for &client in groups.members(group) {
+                    if outage.informed.insert((client, outage.reason)) {
+                        errors.entry((outage.reason, client)).or_default().extend(&tokens);
+                    }
                 }
             }
         }
-        notices
+        let mut by_text: BTreeMap<(Reason, Vec<u32>), Vec<ClientId>> = BTreeMap::new();
+        for ((reason, client), mut tokens) in errors {
+            tokens.sort_unstable();
+            by_text.entry((reason, tokens)).or_default().push(client);
+        }
+        let notice = |((reason, tokens), clients): ((Reason, Vec<u32>), _)| Notice {
+            clients,
+            text: texts::error(&reason.error(&tokens)).into(),
+        };
+        by_text.into_iter().map(notice).collect()
     }
 
     /// Returns when to poll next; `None` if not before the next input.
@@ -210,7 +240,7 @@ impl Losses {
     pub(crate) fn not_subscribed(instruments: &[u32], groups: &Groups) -> Vec<Notice> {
         let by_group = instruments_by_group(instruments.iter().copied(), groups, |token| *token);
         let notice = |(group, instruments): (GroupId, Vec<u32>)| {
-            let of = count(instruments.len());
+            let of = named(&instruments);
             let text = texts::error(&format!("No ticks from {of}: the accounts are full."));
             Notice { clients: groups.members(group).to_vec(), text: text.into() }
         };
@@ -220,25 +250,29 @@ impl Losses {
     /// Returns whether a client gets heartbeats now.
     #[must_use]
     pub(crate) fn sends_heartbeats(&self, client: ClientId, groups: &Groups, now: Instant) -> bool {
-        let dark: Vec<_> =
-            self.outages().filter(|outage| outage.since + DARK_AFTER <= now).collect();
+        let dark = self.connections.iter().filter_map(|connection| match connection {
+            Connection::Silent(tokens) => Some(tokens),
+            Connection::Down(outage) if outage.dark_at <= now => Some(&outage.tokens),
+            Connection::Up | Connection::Down(_) => None,
+        });
+        let dark: Vec<_> = dark.collect();
         if dark.is_empty() || self.heartbeats == Heartbeats::Always {
             return true;
         }
-        let is_live = |token| !dark.iter().any(|outage| outage.tokens.contains(&token));
+        let is_live = |token| !dark.iter().any(|tokens| tokens.contains(&token));
         groups.book_len(client) == 0 || groups.book(client).any(|(token, _)| is_live(token))
     }
 
     fn outages(&self) -> impl Iterator<Item = &Outage> {
         self.connections.iter().filter_map(|connection| match connection {
-            Connection::Up => None,
+            Connection::Up | Connection::Silent(_) => None,
             Connection::Down(outage) => Some(outage),
         })
     }
 
     fn outages_mut(&mut self) -> impl Iterator<Item = &mut Outage> {
         self.connections.iter_mut().filter_map(|connection| match connection {
-            Connection::Up => None,
+            Connection::Up | Connection::Silent(_) => None,
             Connection::Down(outage) => Some(outage),
         })
     }
@@ -269,15 +303,6 @@ fn instruments_by_group<T: Copy>(
         }
     }
     by_group
-}
-
-fn count(instruments: usize) -> String {
-    format!("{instruments} instrument{}", if instruments == 1 { "" } else { "s" })
-}
-
-fn error(instruments: usize) -> String {
-    let of = count(instruments);
-    texts::error(&format!("No ticks from {of}: the connection to Kite is down; reconnecting."))
 }
 
 /// The payload of the message for a gap.

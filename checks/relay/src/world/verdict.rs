@@ -17,7 +17,11 @@ const LONG: Duration = Duration::from_secs(60);
 /// A loss upstream for this long must be reported, and a shorter one than the other must not be. The
 /// relay reports after a second.
 const REPORTED: Duration = Duration::from_millis(2_500);
-const UNREPORTED: Duration = Duration::from_millis(900);
+const UNREPORTED: Duration = Duration::from_millis(700);
+
+/// The reasons that an outage may have here, each of which is an error: the connection is lost, or
+/// Kite refuses a further socket.
+const REASONS: usize = 2;
 
 /// Heartbeats are withheld after five seconds; the relay looks each second.
 const WITHHELD: Duration = Duration::from_millis(7_000);
@@ -229,7 +233,7 @@ fn wrong_errors(steady: &Steady, outages: &[Outage]) -> Vec<String> {
         }
     }
     let may_report = outages.iter().filter(|it| length(it) > UNREPORTED).count();
-    if errors.len() > may_report {
+    if errors.len() > may_report * REASONS {
         wrong.push(format!("{} errors about {may_report} losses of a second", errors.len()));
     }
     wrong

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kite_conn::{Connection, Distributions, InstrumentStats, Phase, Stamp};
+use kite_conn::{Connection, Distributions, InstrumentStats, Phase, Stamp, Stats, Status};
 use kite_wire::Mode;
 
 use crate::manager::Manager;
@@ -54,6 +54,15 @@ impl Manager {
     pub fn is_live(&self) -> bool {
         let connections = self.lock().connections();
         connections.iter().any(|connection| connection.status().phase == Phase::Live)
+    }
+
+    /// Returns the status and counts of each connection, in the order of
+    /// [`Manager::distribution`]. While stopped they are those of the last run; empty before the
+    /// first start. Cheaper than [`Manager::snapshot`], which looks at each instrument.
+    #[must_use]
+    pub fn statuses(&self) -> Vec<(Status, Stats)> {
+        let connections = self.lock().connections();
+        connections.iter().map(|connection| (connection.status(), connection.stats())).collect()
     }
 
     /// Returns the state of all connections: counts, rates, quantiles. While stopped it is the

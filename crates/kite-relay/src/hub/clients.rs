@@ -93,6 +93,7 @@ impl Hub {
     pub(super) fn check(&mut self) {
         self.report_dropped();
         self.report_damaged();
+        self.update_statuses();
         self.update_placement();
         let now = Instant::now().into_std();
         for (&id, client) in &mut self.clients {

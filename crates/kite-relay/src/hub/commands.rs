@@ -104,6 +104,9 @@ impl Hub {
 
     /// Sends the errors about connections upstream that are due.
     pub(super) fn send_errors(&mut self) {
+        if self.losses.is_any_down() {
+            self.update_statuses();
+        }
         let notices = self.losses.poll(&self.groups, Instant::now().into_std());
         self.send_notices(notices);
     }

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use kite_manager::{AccountId, OneLine, Phase, StreamItem, TextItem, TextMessage};
+use kite_manager::{AccountId, OneLine, Phase, Stamp, StreamItem, TextItem, TextMessage};
 use kite_wire::{Mode, TickBatch};
 use serde_json::json;
 use tokio::time::Instant;
@@ -12,6 +13,7 @@ use tokio::time::Instant;
 use super::{Hub, Inputs};
 use crate::client::ToClient;
 use crate::losses::Losses;
+use crate::outage::Reason;
 
 /// Texts that Kite sends each new socket.
 #[derive(Debug, Default)]
@@ -166,9 +168,25 @@ impl Hub {
         }
     }
 
-    /// Updates which instruments are on connections that are down.
+    /// Updates why connections are down, and which are silent.
+    pub(super) fn update_statuses(&mut self) {
+        let now = Stamp::now();
+        for (slot, (status, stats)) in self.manager.statuses().into_iter().enumerate() {
+            if let Some(reason) = Reason::of(&status) {
+                self.losses.set_reason(slot, reason);
+            }
+            // A hub that waits for a client reads nothing either, no matter what Kite sends.
+            if self.block.is_none() {
+                let heard = stats.last_message.max(stats.up_since);
+                self.losses
+                    .on_silence(slot, heard.map_or(Duration::ZERO, |heard| now.since(heard)));
+            }
+        }
+    }
+
+    /// Updates which instruments are on connections that are down or silent.
     pub(super) fn update_placement(&mut self) {
-        if self.losses.is_any_down() {
+        if self.losses.needs_placement() {
             self.losses.set_placement(&self.manager.distribution());
         }
     }

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
+use crate::outage::ERROR_AFTER;
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -53,7 +54,7 @@ fn each_client_of_a_lost_connection_gets_one_error_after_a_second() {
     assert!(losses.poll(&groups, due - MS).is_empty());
     let notices = losses.poll(&groups, due);
     assert_eq!(clients(&notices), [2]);
-    let text = "No ticks from 1 instrument: the connection to Kite is down; reconnecting.";
+    let text = "No ticks from 1 instrument (3): the connection to Kite is down; reconnecting.";
     assert_eq!(data(&notices[0], "error"), text);
     // Another instrument on the same connection is no news to this client.
     losses.set_placement(&placement([&[1, 2], &[3, 4]]));
@@ -112,7 +113,57 @@ fn a_connection_that_never_opened_counts_as_down() {
     let (groups, _) = world(now);
     let mut losses = Losses::new(2, Heartbeats::default(), now);
     losses.set_placement(&placement([&[1, 2], &[3]]));
-    assert_eq!(clients(&losses.poll(&groups, now + ERROR_AFTER)), [0, 1, 2, 2]);
+    assert_eq!(clients(&losses.poll(&groups, now + ERROR_AFTER)), [0, 1, 2]);
+}
+
+#[test]
+fn connections_lost_together_are_one_error_for_each_client() {
+    let now = Instant::now();
+    let (groups, mut losses) = world(now);
+    losses.on_down(0, now);
+    losses.on_down(1, now + MS * 150);
+    losses.set_placement(&placement([&[1, 2], &[3]]));
+    let notices = losses.poll(&groups, now + ERROR_AFTER);
+    assert_eq!(clients(&notices), [0, 1, 2]);
+    assert_eq!(notices.len(), 2, "clients with the same instruments share a text");
+    let of = |client| notices.iter().find(|it| it.clients.contains(&ClientId(client))).unwrap();
+    let text = |named| {
+        format!(
+            "No ticks from 2 instruments ({named}): the connection to Kite is down; reconnecting."
+        )
+    };
+    assert_eq!(data(of(0), "error"), text("1 and 2"));
+    assert_eq!(data(of(2), "error"), text("2 and 3"));
+    assert_eq!(losses.next_deadline(), None);
+}
+
+#[test]
+fn each_reason_of_an_outage_is_sent_once() {
+    let now = Instant::now();
+    let (groups, mut losses) = world(now);
+    losses.on_down(1, now);
+    losses.set_placement(&placement([&[1, 2], &[3]]));
+    let due = now + ERROR_AFTER;
+    let mut change = |reason| {
+        losses.set_reason(1, reason);
+        let notices = losses.poll(&groups, due);
+        notices.iter().map(|it| (it.clients.clone(), data(it, "error"))).collect::<Vec<_>>()
+    };
+    let client = || vec![ClientId(2)];
+    let text = |reason: &str| Value::from(format!("No ticks from 1 instrument (3): {reason}."));
+    assert_eq!(
+        change(Reason::TokenRefused),
+        [(client(), text("Kite refuses the access token; waiting for a new one"))],
+        "the reason is known before the error is due"
+    );
+    assert_eq!(change(Reason::TokenRefused), []);
+    assert_eq!(
+        change(Reason::SocketsInUse),
+        [(client(), text("all sockets of the account are in use; retrying"))]
+    );
+    let lost = text("the connection to Kite is down; reconnecting");
+    assert_eq!(change(Reason::Lost), [(client(), lost)]);
+    assert_eq!(change(Reason::SocketsInUse), [], "reasons that alternate are not repeated");
 }
 
 #[test]
@@ -137,6 +188,34 @@ fn a_client_without_a_live_instrument_gets_no_heartbeats_after_five_seconds() {
     losses.heartbeats = Heartbeats::WhileFed;
     losses.on_up(0);
     assert_eq!(get(&losses, DARK_AFTER), [true; 4]);
+}
+
+#[test]
+fn a_silent_connection_withholds_heartbeats_until_something_is_received() {
+    let now = Instant::now();
+    let (groups, mut losses) = world(now);
+    let set = |losses: &mut Losses, silence| {
+        losses.on_silence(0, silence);
+        losses.set_placement(&placement([&[1, 2], &[3]]));
+    };
+    let get = |losses: &Losses| -> Vec<bool> {
+        (0..3).map(|client| losses.sends_heartbeats(ClientId(client), &groups, now)).collect()
+    };
+    set(&mut losses, DARK_AFTER - MS);
+    assert!(!losses.needs_placement());
+    assert_eq!(get(&losses), [true; 3]);
+    set(&mut losses, DARK_AFTER);
+    assert_eq!(get(&losses), [false, false, true]);
+    assert!(losses.needs_placement() && !losses.is_any_down());
+    set(&mut losses, Duration::ZERO);
+    assert_eq!(get(&losses), [true; 3]);
+    // A socket that is lost after the silence does not resume them; one that is lost without does.
+    set(&mut losses, DARK_AFTER);
+    losses.on_down(0, now);
+    set(&mut losses, DARK_AFTER);
+    assert_eq!(get(&losses), [false, false, true]);
+    losses.on_up(0);
+    assert_eq!(get(&losses), [true; 3]);
 }
 
 #[test]

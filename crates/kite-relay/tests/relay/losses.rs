@@ -1,5 +1,7 @@
 //! Losses upstream, and what clients receive about them.
 
+use std::time::Duration;
+
 use kite_sim::{Fault, Refusal};
 use kite_wire::Mode;
 
@@ -22,7 +24,8 @@ async fn clients_are_informed_of_an_outage_and_of_what_it_missed() {
     sim.refuse_with(Some(Refusal::new(503, "")));
     sim.drop_all();
     one.read_until("the error", |it| it.text("error").is_some()).await;
-    let error = "No ticks from 1 instrument: the connection to Kite is down; reconnecting.";
+    let error =
+        "No ticks from 1 instrument (408065): the connection to Kite is down; reconnecting.";
     assert_eq!(one.text("error").unwrap(), error);
     // A client that reconnects gets the last values and the error again.
     let mut again = Client::connect(&relay, "one").await;
@@ -70,6 +73,9 @@ async fn clients_stay_while_the_manager_waits_for_a_token_or_is_started_again() 
     sim.set_access_token("upstream_key", "of the next day");
     sim.drop_all();
     one.read_until("the error", |it| it.text("error").is_some()).await;
+    let error = "No ticks from 2 instruments (408065 and 884737): Kite refuses the access token; waiting \
+                 for a new one.";
+    assert_eq!(one.text("error").unwrap(), error);
     manager.set_access_token("of the next day");
     one.read_until("the gap", |it| it.text("message").is_some()).await;
 
@@ -81,6 +87,54 @@ async fn clients_stay_while_the_manager_waits_for_a_token_or_is_started_again() 
     let expected = packet(ONE, 9, Mode::Full);
     one.read_until("a packet", |it| it.last(ONE) == Some(&expected)).await;
     one.read_until("a text", |it| it.text("message") == Some(&"in the next run".into())).await;
+}
+
+#[tokio::test]
+async fn an_outage_of_several_connections_is_one_error_and_another_reason_a_second() {
+    let sim = quiet_sim().await;
+    let manager = crate::stage::manager(&sim).connections(3).build().unwrap();
+    manager.start().await.unwrap();
+    let relay = relay().start(&manager).await.unwrap();
+    let mut one = Client::connect(&relay, "one").await;
+    one.mode(Mode::Full, &[ONE, TWO, 256_265]).await;
+    one.read_until("snapshots", |it| it.packets.len() == 3).await;
+    assert!(manager.distribution().iter().all(|it| it.len() == 1));
+    sim.refuse_with(Some(Refusal::new(503, "")));
+    sim.drop_all();
+    one.read_until("the error", |it| it.text("error").is_some()).await;
+    sim.refuse_with(Some(Refusal::new(429, "")));
+    let reason = "all sockets of the account are in use; retrying.";
+    let has_reason = |text: &serde_json::Value| text["data"].as_str().unwrap().ends_with(reason);
+    one.read_until("the reason", |it| it.texts.iter().any(has_reason)).await;
+    let errors: Vec<_> = one.texts.iter().filter(|it| it["type"] == "error").collect();
+    assert!(errors[0]["data"].as_str().unwrap().starts_with("No ticks from 3 instruments ("));
+    assert!(errors.iter().filter(|text| !has_reason(text)).count() == 1, "{errors:?}");
+}
+
+#[tokio::test]
+async fn a_silent_line_upstream_withholds_heartbeats_before_it_is_given_up() {
+    let sim = quiet_sim().await;
+    let manager = started(&sim).await;
+    let relay = relay().start(&manager).await.unwrap();
+    let mut one = Client::connect(&relay, "one").await;
+    one.mode(Mode::Full, &[ONE]).await;
+    one.read_until("heartbeats", |it| it.last(ONE).is_some() && it.heartbeats > 0).await;
+    sim.go_silent(true);
+    let silent = async {
+        loop {
+            let heartbeats = one.heartbeats;
+            let next = one.read_until("a heartbeat", |it| it.heartbeats > heartbeats);
+            // Heartbeats are a second apart.
+            if tokio::time::timeout(Duration::from_secs(3), next).await.is_err() {
+                break;
+            }
+        }
+    };
+    crate::stage::in_time("the end of heartbeats", silent).await;
+    assert!(manager.is_live() && one.text("error").is_none());
+    sim.go_silent(false);
+    let heartbeats = one.heartbeats;
+    one.read_until("a heartbeat again", |it| it.heartbeats > heartbeats).await;
 }
 
 #[tokio::test]

@@ -88,7 +88,7 @@ struct RelayArgs {
     /// Keep instruments this long after the last client has left them [30s]
     #[arg(long, value_name = "DURATION", value_parser = times::duration, allow_hyphen_values = true)]
     linger: Option<Duration>,
-    /// Heartbeats: while_fed, or always, also without a connection to Kite
+    /// Heartbeats: while_fed, or always, also without a connection to Kite or when it is silent
     /// [while_fed]
     #[arg(long, value_name = "WHEN", hide_possible_values = true)]
     heartbeats: Option<Beats>,
