@@ -99,7 +99,10 @@ impl Relay {
     /// Returns the counts so far.
     #[must_use]
     pub fn stats(&self) -> RelayStats {
-        self.acceptor.figures.stats(self.acceptor.admission.refused())
+        // The address of a refused client is noted after the refusal is counted.
+        let refused = self.acceptor.admission.refused();
+        let last_refused = self.acceptor.door.last_refused();
+        RelayStats { last_refused, ..self.acceptor.figures.stats(refused) }
     }
 
     /// Replaces the clients that may connect. Sockets of clients that are no longer listed, or whose

@@ -4,6 +4,7 @@
 //! nothing.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -43,6 +44,8 @@ pub struct RelayStats {
     pub gaps: u64,
     /// Handshakes refused, by HTTP status.
     pub refused: BTreeMap<u16, u64>,
+    /// The address of the client that was refused last, by HTTP status.
+    pub last_refused: BTreeMap<u16, IpAddr>,
 }
 
 /// The counts of all sockets of a client.
@@ -228,6 +231,7 @@ impl Figures {
             unsubscribed: sum(|client| client.unsubscribed),
             gaps: self.hub.gaps.load(Ordering::Relaxed),
             refused,
+            last_refused: BTreeMap::new(),
             clients,
         }
     }

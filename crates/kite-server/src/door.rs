@@ -1,6 +1,7 @@
 //! Handshakes for a server whose clients are not trusted: few at a time, each with a deadline, none
 //! from web pages, and slow for those who guess credentials.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -73,6 +74,8 @@ pub struct Door {
     config: DoorConfig,
     places: Arc<Semaphore>,
     throttle: Mutex<Throttle>,
+    /// The address of the last refused client, by HTTP status.
+    last_refused: Mutex<BTreeMap<u16, IpAddr>>,
 }
 
 /// A place for an open handshake; free on drop.
@@ -105,7 +108,15 @@ impl Door {
     pub fn new(config: DoorConfig) -> Self {
         let places = config.max_open.min(Semaphore::MAX_PERMITS);
         let throttle = Mutex::new(Throttle::new(config.throttle.clone()));
-        Self { config, places: Arc::new(Semaphore::new(places)), throttle }
+        let places = Arc::new(Semaphore::new(places));
+        Self { config, places, throttle, last_refused: Mutex::default() }
+    }
+
+    /// Returns the address of the client that was refused last, by HTTP status. The counts are
+    /// those of [`Admission::refused`].
+    #[must_use]
+    pub fn last_refused(&self) -> BTreeMap<u16, IpAddr> {
+        self.last_refused.lock().clone()
     }
 
     /// Waits for a place for a handshake. Take it before accepting the connection, so that those in
@@ -178,6 +189,9 @@ impl Door {
                 Ok(Answer::Opened(Opened { connection, rest: request.rest, membership }))
             }
             (Err(refusal), _) | (Ok(_), Err(refusal)) => {
+                if let Some(peer) = peer {
+                    self.last_refused.lock().insert(refusal.status(), peer);
+                }
                 if refusal.is_for_credentials() {
                     sleep(self.delay(peer)).await;
                 }

@@ -4,6 +4,7 @@ mod args;
 mod follow;
 mod made;
 mod outcome;
+mod refusals;
 mod report;
 mod run;
 mod settings;

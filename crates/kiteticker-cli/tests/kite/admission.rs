@@ -41,6 +41,19 @@ fn wrong_credentials_are_refused_as_by_kite_and_counted() {
 }
 
 #[test]
+fn refused_handshakes_are_reported_without_v() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (serving, relay) = serve_two(directory.path(), &["--sim"]);
+    let (_, head) = Socket::ask(&url(&relay, "desk", "s3cr3t"));
+    assert!(head.starts_with("HTTP/1.1 403 "), "{head}");
+    serving.wait_until_error("1 handshake refused with 403, from 127.0.0.1");
+    serving.interrupt();
+    let ended = serving.ended();
+    assert_eq!(ended.code, Some(0), "refused clients are no finding: {ended:?}");
+    assert!(!ended.err.contains("s3cr3t"));
+}
+
+#[test]
 fn a_pair_that_was_made_is_on_the_first_line_of_json_and_nowhere_else() {
     let (serving, first) = serve(&["--sim", "-vvv"]);
     let text = |name: &str| first["relay"][name].as_str().expect("a text").to_owned();

@@ -8,6 +8,7 @@ use kite_relay::Relay;
 use kite_sim::Sim;
 use kite_tape::Recorder;
 
+use super::refusals::RefusalReports;
 use super::report;
 use super::slow::SlowReports;
 use crate::console::output::Output;
@@ -71,6 +72,7 @@ impl Serving<'_> {
         let mut ask = tokio::time::interval(ASK_EVERY.min(self.report_every));
         ask.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut slow = SlowReports::new(self.report_every);
+        let mut refusals = RefusalReports::new(self.report_every);
         let time_is_over = deadline.reached();
         let replayed = replayed(self.sim, self.relay, self.sockets);
         let never_ticked = unseen::early_report(self.unseen, self.names);
@@ -97,7 +99,9 @@ impl Serving<'_> {
                     {
                         status.warn(&text);
                     }
-                    for text in slow.warnings(&self.relay.stats(), now) {
+                    let stats = self.relay.stats();
+                    let refused = refusals.warning(&stats, now);
+                    for text in slow.warnings(&stats, now).into_iter().chain(refused) {
                         status.warn(&text);
                     }
                     if progress.is_line_due(now) && !output.is_live {
