@@ -78,6 +78,8 @@ pub struct ClientStats {
     pub stalled: u64,
     /// Sockets closed because too much waited for them.
     pub too_slow: u64,
+    /// Sockets closed because the client broke the WebSocket protocol.
+    pub violations: u64,
     /// Commands refused.
     pub refused_commands: u64,
     /// Texts ignored in whole or in part: they are not commands, or name instruments by something
@@ -108,6 +110,8 @@ impl ClientStats {
 pub(crate) enum Fate {
     Stalled,
     TooSlow,
+    /// The client broke the protocol.
+    Violation,
     /// It had not been sent everything when the relay stopped.
     CutOff,
     Other,
@@ -204,6 +208,7 @@ impl Figures {
         }
         client.past.stalled += u64::from(fate == Fate::Stalled);
         client.past.too_slow += u64::from(fate == Fate::TooSlow);
+        client.past.violations += u64::from(fate == Fate::Violation);
         if let Some(socket) = client.open.remove(&id) {
             client.past.refused_commands += socket.refused_commands.load(Ordering::Relaxed);
             client.past.ignored_commands += socket.ignored_commands.load(Ordering::Relaxed);

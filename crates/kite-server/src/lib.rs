@@ -94,7 +94,7 @@ pub use admission::{Admission, Admitted, MAX_SOCKETS, Membership, SocketSlot};
 pub use changes::Changes;
 pub use cut::{Cut, Cutter};
 pub use door::{Door, DoorConfig, HandshakeError, Opened, Place};
-pub use end::End;
+pub use end::{End, Violation};
 pub use latest::LatestPackets;
 pub use outgoing::Message;
 pub use refusal::Refusal;

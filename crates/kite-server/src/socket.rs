@@ -21,13 +21,12 @@ use futures_util::{Sink, Stream};
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{
     Error as WebSocketError, Message as WebSocketMessage, Utf8Bytes,
 };
 
-use crate::end::End;
+use crate::end::{End, Violation};
 use crate::gate::Gate;
 use crate::outgoing::{Message, Outgoing};
 use crate::readiness::Readiness;
@@ -126,9 +125,9 @@ impl<S: Connection> Socket<S> {
     /// Reads the next message; pings are answered with the next read or flush.
     ///
     /// # Errors
-    /// Returns [`End::ClientClosed`] for a close frame, which [`Socket::close`] answers, and
-    /// [`End::ClientReset`] or [`End::ClientGone`] if the client has disconnected or broken the
-    /// protocol.
+    /// Returns [`End::ClientClosed`] for a close frame, which [`Socket::close`] answers,
+    /// [`End::Violation`] if the client has broken the protocol, which [`Socket::reject`] answers,
+    /// and [`End::ClientReset`] or [`End::ClientGone`] if it has disconnected.
     pub fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Received, End>> {
         let websocket = &mut self.websocket;
         let message = ready!(self.readiness.poll(cx, |cx| Pin::new(&mut *websocket).poll_next(cx)));
@@ -145,10 +144,7 @@ impl<S: Connection> Socket<S> {
                 Err(End::ClientClosed)
             }
             Some(Ok(_)) => Ok(Received::Other),
-            Some(Err(error)) => {
-                self.note_failed_read(&error);
-                Err(End::of(&error))
-            }
+            Some(Err(error)) => Err(self.failed_read(&error)),
             None => Err(End::ClientGone),
         })
     }
@@ -337,13 +333,19 @@ impl<S: Connection> Socket<S> {
         written
     }
 
-    /// Logs why a read failed: a client that breaks the protocol has a fault in its program, which
-    /// its author needs to find.
-    fn note_failed_read(&mut self, error: &WebSocketError) {
+    /// Returns how a failed read ends the socket. A client that breaks the protocol has a fault in
+    /// its program, which its author needs to find in the log.
+    fn failed_read(&mut self, error: &WebSocketError) -> End {
         let client = self.stream_mut().transport().peer().map(tracing::field::display);
-        match is_breach(error) {
-            true => tracing::info!(client, %error, "client broke the WebSocket protocol"),
-            false => tracing::debug!(client, %error, "read failed"),
+        match Violation::of(error) {
+            Some(violation) => {
+                tracing::info!(client, %error, "client broke the WebSocket protocol");
+                End::Violation(violation)
+            }
+            None => {
+                tracing::debug!(client, %error, "read failed");
+                End::of(error)
+            }
         }
     }
 
@@ -369,16 +371,6 @@ fn shortened(reason: &str) -> &str {
         end -= 1;
     }
     &reason[..end]
-}
-
-/// Returns whether the client has sent what the protocol does not permit.
-fn is_breach(error: &WebSocketError) -> bool {
-    match error {
-        // It has only disconnected.
-        WebSocketError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => false,
-        WebSocketError::Protocol(_) | WebSocketError::Capacity(_) | WebSocketError::Utf8(_) => true,
-        _ => false,
-    }
 }
 
 fn write_failed(error: WebSocketError) -> End {

@@ -41,6 +41,7 @@ impl<S: Connection> ClientTask<S> {
             Ended::Stalled => Fate::Stalled,
             Ended::TooSlow(_) => Fate::TooSlow,
             Ended::CutOff(Closing::Stopping(_)) => Fate::CutOff,
+            Ended::ByClient(End::Violation(_)) => Fate::Violation,
             _ => Fate::Other,
         };
         // Before the closing handshake, which may take a while.
@@ -49,8 +50,10 @@ impl<S: Connection> ClientTask<S> {
         match ended {
             Ended::ByClient(end) => {
                 tracing::info!(id, name, ?end, "client left");
-                if end == End::ClientClosed {
-                    self.socket.close().await;
+                match end {
+                    End::ClientClosed => self.socket.close().await,
+                    End::Violation(violation) => self.socket.reject(violation).await,
+                    _ => {}
                 }
             }
             Ended::Stalled => {

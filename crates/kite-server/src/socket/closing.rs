@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
 use super::Socket;
-use crate::end::End;
+use crate::end::{End, Violation};
 use crate::handshake::discard;
 use crate::transport::Connection;
 
@@ -29,6 +29,20 @@ impl<S: Connection> Socket<S> {
         };
         // A client past the deadline is not waited for.
         let _ = timeout(CLOSE_DEADLINE, finish).await;
+    }
+
+    /// Answers a violation of the protocol by a close frame, after what was handed over before. Then
+    /// ends the stream as [`Socket::leave`] does, so that the client receives the frame although it
+    /// has sent more. Waits at most 10 s for the client.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: calling it again continues.
+    pub async fn reject(&mut self, violation: Violation) {
+        self.start_close(violation.code(), violation.reason());
+        let sent = timeout(CLOSE_DEADLINE, poll_fn(|cx| self.poll_flush(cx))).await;
+        if matches!(sent, Ok(Ok(()))) {
+            self.leave(false).await;
+        }
     }
 
     /// Ends the stream after a close frame and reads on, however long the client takes, until it has

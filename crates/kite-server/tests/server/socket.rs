@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{FutureExt, SinkExt, StreamExt};
-use kite_server::{Connection, End, HEARTBEAT, Message, Received, Socket};
-use tokio::io::AsyncReadExt;
+use kite_server::{Connection, End, HEARTBEAT, Message, Received, Socket, Violation};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, advance};
 use tokio_tungstenite::tungstenite::Message as ClientMessage;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
@@ -213,4 +213,36 @@ async fn a_clients_close_frame_is_answered_after_the_frame_that_has_begun() {
     assert_eq!(client.next().await.unwrap().unwrap(), ClientMessage::Close(None));
     assert!(client.next().await.is_none());
     closing.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_client_that_breaks_the_protocol_receives_a_close_frame_with_the_code_and_no_reset() {
+    let unmasked = b"\x81\x02{}".to_vec();
+    let reserved = b"\x83\x82\0\0\0\0{}".to_vec();
+    let not_text = b"\x81\x82\0\0\0\0\xff\xff".to_vec();
+    let mut too_long = b"\x81\xff\0\0\0\0\0\x20\0\0\0\0\0\0".to_vec();
+    too_long.extend([b' '; 1 << 16]);
+    for (bytes, violation, code) in [
+        (unmasked, Violation::Frame, 1_002),
+        (reserved, Violation::Frame, 1_002),
+        (not_text, Violation::Text, 1_007),
+        (too_long, Violation::TooLong, 1_009),
+    ] {
+        let (mut socket, mut client) = tcp().await;
+        socket.start_send(Message::text("last"));
+        let serving = tokio::spawn(async move {
+            let end = poll_fn(|cx| socket.poll_message(cx)).await.unwrap_err();
+            assert_eq!(end, End::Violation(violation));
+            socket.reject(violation).await;
+        });
+        client.get_mut().write_all(&bytes).await.unwrap();
+        assert_eq!(client.next().await.unwrap().unwrap(), ClientMessage::text("last"));
+        let reason = violation.reason().into();
+        let expected = CloseFrame { code: code.into(), reason };
+        assert_eq!(client.next().await.unwrap().unwrap(), ClientMessage::Close(Some(expected)));
+        // A reset would be an error.
+        assert_eq!(client.get_mut().read(&mut [0]).await.unwrap(), 0);
+        drop(client);
+        serving.await.unwrap();
+    }
 }

@@ -29,6 +29,10 @@ impl Client {
                 self.socket.close().await;
                 self.vanish().await;
             }
+            End::Violation(violation) => {
+                self.vanish().await;
+                self.socket.reject(violation).await;
+            }
             End::Dropped => {
                 // The operating system resets a socket that is closed with unread bytes, and the
                 // client may then lose what it has not read yet.

@@ -69,7 +69,7 @@ impl From<End> for SocketEnd {
     fn from(end: End) -> Self {
         match end {
             End::ClientClosed => Self::ClientClosed,
-            End::ClientGone => Self::ClientGone,
+            End::ClientGone | End::Violation(_) => Self::ClientGone,
             End::ClientReset => Self::ClientReset,
             End::ClientStuck => Self::ClientStuck,
             End::Closing | End::Leaving | End::Finishing => Self::Closed,

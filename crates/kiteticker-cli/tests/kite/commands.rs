@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::process::{Running, kite, sim};
-use crate::serve::{open, serve_two};
+use crate::serve::{closed, open, serve_two};
 use crate::socket::{PING, PONG, Socket, TEXT};
 use crate::tape;
 
@@ -27,6 +27,7 @@ fn misbehave(server: &Running, mut client: Socket) {
     // Not masked, as a frame of a client must be.
     client.send_raw(b"\x81\x02{}");
     server.wait_until_error("client broke the WebSocket protocol");
+    assert_eq!(closed(&mut client), 1_002);
 }
 
 /// Stops the server; returns its summary.
@@ -78,4 +79,5 @@ fn a_relay_logs_and_counts_what_it_refuses_and_ignores_by_client() {
     let clients = summary["clients"].as_array().expect("clients");
     let desk = clients.iter().find(|client| client["name"] == "desk").expect("desk");
     assert_eq!(counts(desk), [Some(1), Some(1)], "{summary}");
+    assert_eq!(desk["violations"], 1, "{summary}");
 }

@@ -118,12 +118,14 @@ fn open_at_end(client: &ClientStats, at_end: &RelayStats) -> usize {
 
 /// Lists how the sockets of a client ended.
 fn ends(client: &ClientStats, open: usize) -> String {
-    let left = client.accepted.saturating_sub(open as u64 + client.stalled + client.too_slow);
+    let closed = client.stalled + client.too_slow + client.violations;
+    let left = client.accepted.saturating_sub(open as u64 + closed);
     let counts = [
         (open as u64, "open at the end"),
         (left, "left"),
         (client.stalled, "reset because it took no byte"),
         (client.too_slow, "closed because it read too slowly"),
+        (client.violations, "closed because it broke the WebSocket protocol"),
     ];
     let counts = counts.iter().filter(|(count, _)| *count > 0);
     let all: Vec<String> =
@@ -140,6 +142,7 @@ pub(super) fn json(stats: &RelayStats, at_end: &RelayStats, is_complete: bool) -
             "open_at_end": open_at_end(client, at_end),
             "stalled": client.stalled,
             "too_slow": client.too_slow,
+            "violations": client.violations,
             "ticks_queued": client.queued,
             "ticks_out": client.out,
             "conflated": client.replaced,
@@ -204,7 +207,7 @@ mod tests {
         let (mut stats, mut at_end) = (RelayStats::default(), RelayStats::default());
         at_end.clients = vec![client(|it| it.sockets = 1)];
         stats.clients = vec![client(|it| {
-            (it.accepted, it.stalled, it.too_slow) = (6, 1, 2);
+            (it.accepted, it.stalled, it.too_slow, it.violations) = (7, 1, 2, 1);
             (it.out, it.replaced, it.dropped) = (2_000, 3, 4);
             (it.refused_commands, it.ignored_commands) = (1, 2);
         })];
@@ -213,8 +216,9 @@ mod tests {
         assert_eq!(
             summary(&stats, &at_end),
             "1 client, 1,000 ticks in, 2,000 out, 0 conflated, 0 dropped, 1 gap\n\
-             desk: 6 sockets, 2,000 ticks out, 3 conflated, 4 dropped; 1 open at the end, 2 left, \
-             1 reset because it took no byte, 2 closed because it read too slowly\n\
+             desk: 7 sockets, 2,000 ticks out, 3 conflated, 4 dropped; 1 open at the end, 2 left, \
+             1 reset because it took no byte, 2 closed because it read too slowly, \
+             1 closed because it broke the WebSocket protocol\n\
              refused for too many instruments: 1 command\n\
              ignored in whole or in part: 2 commands; -v logs the reasons\n\
              refused with 403: 2 handshakes\n"
