@@ -8,7 +8,7 @@ use std::sync::Arc;
 pub use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::rustls::{ServerConfig, crypto};
+use tokio_rustls::rustls::{Error, InconsistentKeys, ServerConfig, crypto};
 use tokio_rustls::server::TlsStream;
 
 use crate::transport::{Connection, Transport};
@@ -53,7 +53,15 @@ pub enum IdentityError {
         /// The file.
         path: PathBuf,
     },
-    /// The certificate and the key do not belong together, or are of an unsupported kind.
+    /// The key is that of another certificate.
+    #[error("{key} is not the key of {certificates}")]
+    OtherKey {
+        /// The file of the certificates.
+        certificates: PathBuf,
+        /// The file of the private key.
+        key: PathBuf,
+    },
+    /// The certificate or the key is of an unsupported kind.
     #[error("cannot use the certificate in {certificates} with the key in {key}: {reason}")]
     Unusable {
         /// The file of the certificates.
@@ -76,11 +84,7 @@ pub fn acceptor_from_pem(certificates: &Path, key: &Path) -> Result<TlsAcceptor,
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, private_key))
-        .map_err(|error| IdentityError::Unusable {
-            certificates: certificates.into(),
-            key: key.into(),
-            reason: error.to_string(),
-        })?;
+        .map_err(|error| unusable(certificates, key, &error))?;
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
@@ -127,6 +131,16 @@ fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, IdentityError> {
         pem::Error::NoItemsFound => IdentityError::NoKey { path: path.into() },
         error => not_pem(path, &error),
     })
+}
+
+fn unusable(certificates: &Path, key: &Path, error: &Error) -> IdentityError {
+    let (certificates, key) = (certificates.into(), key.into());
+    match error {
+        Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
+            IdentityError::OtherKey { certificates, key }
+        }
+        error => IdentityError::Unusable { certificates, key, reason: error.to_string() },
+    }
 }
 
 fn not_pem(path: &Path, error: &pem::Error) -> IdentityError {

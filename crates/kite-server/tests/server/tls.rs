@@ -89,5 +89,5 @@ fn every_error_names_the_file() {
         error_chain::assert_chain(&error, cause);
     }
     let foreign = acceptor_from_pem(&path("cert.pem"), &other.path().join("key.pem")).err();
-    assert!(matches!(foreign, Some(IdentityError::Unusable { .. })), "{foreign:?}");
+    assert!(matches!(foreign, Some(IdentityError::OtherKey { .. })), "{foreign:?}");
 }

@@ -111,7 +111,7 @@ pub(crate) fn read(path: &Path) -> Result<Credentials, CliError> {
     // Checked on the open file: the path may name another file a moment later.
     let file = std::fs::File::open(path).map_err(cannot)?;
     let metadata = file.metadata().map_err(cannot)?;
-    check_permissions(path, &metadata)?;
+    check_private(path, &metadata, "the credentials")?;
     let text = plain_text::read(file).map_err(cannot)?;
     parse(&text).map_err(|error| {
         CliError::unable(format!("cannot use the credentials in {}", paths::shown(path)))
@@ -120,8 +120,13 @@ pub(crate) fn read(path: &Path) -> Result<Credentials, CliError> {
     })
 }
 
+/// Checks that only its owner can access a file, which holds `what`.
 #[cfg(unix)]
-fn check_permissions(path: &Path, metadata: &std::fs::Metadata) -> Result<(), CliError> {
+pub(crate) fn check_private(
+    path: &Path,
+    metadata: &std::fs::Metadata,
+    what: &str,
+) -> Result<(), CliError> {
     use std::os::unix::fs::PermissionsExt as _;
 
     let mode = metadata.permissions().mode() & 0o777;
@@ -129,14 +134,13 @@ fn check_permissions(path: &Path, metadata: &std::fs::Metadata) -> Result<(), Cl
         return Ok(());
     }
     let path = paths::shown(path);
-    Err(CliError::unable(format!(
-        "other users can access the credentials in {path} (mode {mode:03o})"
-    ))
-    .help(format!("chmod 600 '{path}'")))
+    Err(CliError::unable(format!("other users can access {what} in {path} (mode {mode:03o})"))
+        .help(format!("chmod 600 '{path}'")))
 }
 
+/// Checks nothing on this system.
 #[cfg(not(unix))]
-fn check_permissions(_: &Path, _: &std::fs::Metadata) -> Result<(), CliError> {
+pub(crate) fn check_private(_: &Path, _: &std::fs::Metadata, _: &str) -> Result<(), CliError> {
     Ok(())
 }
 

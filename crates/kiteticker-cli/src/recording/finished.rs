@@ -27,6 +27,12 @@ impl Finished {
         Ok(Self { summary: tapes.summary(), failure: finished.err() })
     }
 
+    /// Returns whether anything is not on the tapes.
+    pub(crate) fn has_losses(&self) -> bool {
+        let stats = &self.summary.stats;
+        stats.dropped + stats.lost > 0 || stats.failures > 0 || self.failure.is_some()
+    }
+
     /// Warns of everything that is not on the tapes; returns whether there is anything.
     pub(crate) fn warn_of_losses(&self, progress: &mut Progress, output: Output) -> bool {
         let stats = &self.summary.stats;
@@ -48,6 +54,6 @@ impl Finished {
             };
             output.warn(format_args!("{frames} lost{recorded}"));
         }
-        lost > 0 || stats.failures > 0 || self.failure.is_some()
+        self.has_losses()
     }
 }

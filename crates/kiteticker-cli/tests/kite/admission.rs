@@ -119,7 +119,15 @@ fn what_cannot_start_says_why_and_what_to_do() {
     let odd = format!("odd={}", odd.to_str().expect("UTF-8"));
     let (one, other) = (format!("one={research}"), format!("other={research}"));
     for (line, code, parts) in [
-        (&["--relay", &taken][..], 3, &["cannot listen on ", taken.as_str()][..]),
+        (
+            &["--relay", &taken][..],
+            3,
+            &[
+                "cannot listen on ",
+                taken.as_str(),
+                "help: choose another port, or --relay 127.0.0.1:0",
+            ][..],
+        ),
         (&["--relay", "localhost"], 2, &["expected an address and a port"]),
         (&["--relay", "127.0.0.1:99999"], 2, &["expected an address and a port"]),
         (
@@ -130,6 +138,8 @@ fn what_cannot_start_says_why_and_what_to_do() {
                 "help: add --tls-cert and --tls-key, or --insecure",
             ],
         ),
+        (&["--origin", "*"], 2, &["expected scheme://host[:port], without a path"]),
+        (&["--sockets", "2"], 2, &["--sockets needs --replay"]),
         (&["--slow", "block"], 2, &["--slow block would hold up", "help: only a replay"]),
         (&["--client", &one, "--client", &other], 2, &["have the same api_key"]),
         (&["--client", &odd], 3, &["`odd`: the access_token must consist of"]),
@@ -144,6 +154,32 @@ fn what_cannot_start_says_why_and_what_to_do() {
         }
         assert_eq!(ended.out, "", "{line:?}");
         assert_no_secrets(&ended);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_private_key_is_refused_if_others_can_read_it_or_it_is_of_another_certificate() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let (folder, other) = [(), ()].map(|()| tempfile::tempdir().expect("a directory")).into();
+    let [certificate, key] = https::identity_files(&folder, "localhost");
+    let [_, foreign] = https::identity_files(&other, "localhost");
+    let refused = |key: &Path| {
+        let files = [certificate.as_path(), key].map(|it| it.to_str().expect("UTF-8"));
+        let line = ["serve", "--sim", "--relay", "127.0.0.1:0", "--tls-cert", files[0]];
+        run(&mut kite(&[&line[..], &["--tls-key", files[1]]].concat()))
+    };
+    let ended = refused(&foreign);
+    let expected = format!("{} is not the key of {}", foreign.display(), certificate.display());
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    assert!(ended.err.contains(&expected), "{ended:?}");
+
+    std::fs::set_permissions(&key, PermissionsExt::from_mode(0o644)).expect("permissions");
+    let ended = refused(&key);
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    for part in ["other users can access the private key in ", "(mode 644)", "help: chmod 600 "] {
+        assert!(ended.err.contains(part), "no {part:?} in {ended:?}");
     }
 }
 

@@ -111,6 +111,11 @@ pub(crate) fn identity_files(folder: &TempDir, name: &str) -> [PathBuf; 2] {
     let certificate = params.self_signed(&key).expect("a certificate");
     let path = folder.path().join("key.pem");
     fs::write(&path, pem("PRIVATE KEY", &key.serialize_der())).expect("a file");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).expect("permissions");
+    }
     [pem_file(folder, &[certificate.der()]), path]
 }
 

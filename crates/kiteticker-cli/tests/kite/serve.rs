@@ -186,9 +186,20 @@ fn dropped_ticks_are_reported_when_they_begin_and_are_a_finding() {
     let ended = serving.ended();
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert!(ended.err.contains("ticks dropped because clients read too slowly"), "{ended:?}");
-    let clients = &report(&ended)["clients"];
+    let report = report(&ended);
+    assert_eq!((&report["complete"], &report["cut_off"]), (&false.into(), &false.into()));
+    let clients = &report["clients"];
     assert_eq!((&clients[0]["name"], &clients[0]["dropped"]), (&"desk".into(), &0.into()));
     assert!(clients[1]["dropped"].as_u64() > Some(0), "{clients}");
+}
+
+#[test]
+fn a_run_that_cannot_go_on_is_not_complete() {
+    let (_sim, endpoint) = sim(&[]);
+    let line = ["serve", "--relay", "127.0.0.1:0", "--json", "--endpoint", &endpoint, "408065"];
+    let ended = run(&mut with_credentials(kite(&line), "yesterdaystoken"));
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    assert_eq!(report(&ended)["complete"], false, "{ended:?}");
 }
 
 #[test]

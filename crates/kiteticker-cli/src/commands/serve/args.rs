@@ -1,6 +1,6 @@
 //! The arguments of `kite serve`.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -61,7 +61,7 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "N", value_parser = connections)]
     connections: Option<usize>,
     /// With --replay: start once N sockets of clients have subscribed [1]
-    #[arg(long, value_name = "N", requires = "replay", conflicts_with = "sim", value_parser = sockets)]
+    #[arg(long, value_name = "N", value_parser = sockets)]
     sockets: Option<usize>,
     #[command(flatten)]
     relay: RelayArgs,
@@ -102,7 +102,7 @@ struct RelayArgs {
     #[arg(long, conflicts_with = "tls_cert")]
     insecure: bool,
     /// Admit web pages from here, such as `https://example.com`; repeatable
-    #[arg(long = "origin", value_name = "ORIGIN")]
+    #[arg(long = "origin", value_name = "ORIGIN", value_parser = origin)]
     origins: Vec<String>,
 }
 
@@ -171,6 +171,39 @@ fn address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse().map_err(|_| "expected an address and a port, such as 127.0.0.1:8765 or [::1]:0")
 }
 
+/// Parses an origin as browsers send it: without a path, and without the port that its scheme
+/// implies.
+fn origin(text: &str) -> Result<String, &'static str> {
+    const EXPECTED: &str = "expected scheme://host[:port], without a path";
+    let text = text.strip_suffix('/').unwrap_or(text);
+    let (scheme, rest) = text.split_once("://").ok_or(EXPECTED)?;
+    // The last colon of an IPv6 address in brackets is not that of a port.
+    let (host, port) = match rest.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (rest, None),
+    };
+    let is_port =
+        |text: &str| text.bytes().all(|it| it.is_ascii_digit()) && text.parse::<u16>().is_ok();
+    let is_host = match host.strip_prefix('[') {
+        Some(address) => address.strip_suffix(']').is_some_and(|it| it.parse::<Ipv6Addr>().is_ok()),
+        None => !host.is_empty() && has_only(host, "-._"),
+    };
+    let is_scheme =
+        scheme.starts_with(|it: char| it.is_ascii_alphabetic()) && has_only(scheme, "+-.");
+    if !is_scheme || !is_host || !port.is_none_or(is_port) {
+        return Err(EXPECTED);
+    }
+    let is_implied = matches!((scheme, port), ("http", Some("80")) | ("https", Some("443")));
+    Ok(match port.filter(|_| !is_implied) {
+        Some(port) => format!("{scheme}://{host}:{port}"),
+        None => format!("{scheme}://{host}"),
+    })
+}
+
+fn has_only(text: &str, others: &str) -> bool {
+    text.chars().all(|it| it.is_ascii_alphanumeric() || others.contains(it))
+}
+
 fn connections(text: &str) -> Result<usize, String> {
     let connections = text.parse().ok().filter(|it| (1..=MAX_CONNECTIONS).contains(it));
     connections.ok_or_else(|| format!("expected 1 to {MAX_CONNECTIONS}, as many as an account has"))
@@ -187,6 +220,9 @@ impl ServeArgs {
         if relay.slow == SlowClients::Block && !self.feed.is_replay() {
             return Err(CliError::usage("--slow block would hold up the feed of all clients")
                 .help("only a replay can wait: use it with --replay"));
+        }
+        if self.sockets.is_some() && !self.feed.is_replay() {
+            return Err(CliError::usage("--sockets needs --replay"));
         }
         relay.check()?;
         Ok(Settings {
@@ -271,6 +307,41 @@ mod tests {
     }
 
     #[test]
+    fn origins_are_those_that_browsers_send() {
+        for (text, expected) in [
+            ("https://a.example", "https://a.example"),
+            ("https://a.example/", "https://a.example"),
+            ("https://a.example:443", "https://a.example"),
+            ("http://localhost:3000", "http://localhost:3000"),
+            ("http://[::1]:3000", "http://[::1]:3000"),
+            ("http://[::1]", "http://[::1]"),
+            ("chrome-extension://abc", "chrome-extension://abc"),
+        ] {
+            assert_eq!(origin(text).as_deref(), Ok(expected), "{text}");
+        }
+        for text in [
+            "foo",
+            "*",
+            "null",
+            "",
+            "https://",
+            "https://*",
+            "https://a.example/b",
+            "://a",
+            "https://a.example//",
+            "https://a.example:x",
+            "https://a.example:",
+            "https://a b",
+            "https://me@a.example",
+            "https://a.example?x",
+            "http://::1",
+            "http://[a]",
+        ] {
+            assert!(origin(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
     fn mistakes_are_reported_before_anything_is_opened() {
         for (line, message) in [
             ("--client a=x --client a=y", "two clients have the name a"),
@@ -287,7 +358,9 @@ mod tests {
             ("--tls-cert a.pem", "--tls-key"),
             ("--insecure --tls-cert a.pem --tls-key b.pem", "cannot be used with"),
             ("--connections 4", "expected 1 to 3"),
-            ("--sockets 2", "--replay"),
+            ("--sockets 2", "--sockets needs --replay"),
+            ("--sim --sockets 2", "--sockets needs --replay"),
+            ("--origin https://a.example/b", "expected scheme://host[:port], without a path"),
             ("--replay x --sockets 0", "at least 1"),
         ] {
             let error = settings(line).unwrap_err();

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::report;
 use crate::console::output::Output;
 use crate::exit::CliError;
+use crate::feed::link;
 use crate::format::numbers;
 use crate::recording::finished::Finished;
 use crate::recording::progress::Progress;
@@ -20,6 +21,13 @@ pub(super) struct Outcome {
     pub(super) recorded: Option<Finished>,
     /// Damaged places of the replayed tapes.
     pub(super) damages: u64,
+    /// Whether instruments were not received at the end, because connections were refused or the
+    /// server was never reached.
+    pub(super) lacks_connections: bool,
+    /// Whether parts of the replayed tapes are missing.
+    pub(super) lacks_parts: bool,
+    /// Whether the feed could not go on.
+    pub(super) has_failed: bool,
 }
 
 impl Outcome {
@@ -30,10 +38,15 @@ impl Outcome {
         is_json: bool,
         output: Output,
     ) -> Result<(), CliError> {
-        let (stats, is_complete) = (&self.stopped.stats, self.stopped.is_complete);
+        let stats = &self.stopped.stats;
         let recorded = self.recorded.as_ref().map(|it| &it.summary);
         if is_json {
-            let mut report = report::json(stats, &self.at_end, is_complete);
+            let mut report = report::json(stats, &self.at_end);
+            report["complete"] = (!self.has_findings() && !self.has_failed).into();
+            report["cut_off"] = (!self.stopped.is_complete).into();
+            report["tape_damages"] = self.damages.into();
+            report["tape_parts_missing"] = self.lacks_parts.into();
+            report["connections_missing"] = self.lacks_connections.into();
             report["recording"] =
                 recorded.map_or(Value::Null, |summary| recorded::json(summary, unseen));
             return output.json(&report);
@@ -42,18 +55,34 @@ impl Outcome {
         recorded.map_or(Ok(()), |summary| output.text(&recorded::summary(summary)))
     }
 
-    /// Warns of everything that clients or tapes lack; returns whether there is anything.
-    pub(super) fn warn(&self, progress: &mut Progress, output: Output) -> bool {
-        let losses = report::losses(&self.stopped.stats, self.stopped.is_complete);
-        losses.iter().for_each(|text| output.warn(text));
-        let is_tape_whole =
-            self.recorded.as_ref().is_none_or(|it| !it.warn_of_losses(progress, output));
+    /// Returns whether clients or tapes lack anything.
+    pub(super) fn has_findings(&self) -> bool {
+        !self.losses().is_empty()
+            || self.recorded.as_ref().is_some_and(Finished::has_losses)
+            || self.damages > 0
+            || self.lacks_connections
+            || self.lacks_parts
+    }
+
+    fn losses(&self) -> Vec<String> {
+        report::losses(&self.stopped.stats, self.stopped.is_complete)
+    }
+
+    /// Warns of everything that clients or tapes lack. What parts of tapes are missing was said at
+    /// the start.
+    pub(super) fn warn(&self, progress: &mut Progress, output: Output) {
+        self.losses().iter().for_each(|text| output.warn(text));
+        if let Some(recorded) = &self.recorded {
+            recorded.warn_of_losses(progress, output);
+        }
         if self.damages > 0 {
             let places = numbers::counted(self.damages, "damaged place");
             output.warn(format_args!(
                 "{places} of the replayed tapes skipped; kite inspect lists them"
             ));
         }
-        !losses.is_empty() || !is_tape_whole || self.damages > 0
+        if self.lacks_connections {
+            output.warn(link::LACKS_CONNECTIONS);
+        }
     }
 }

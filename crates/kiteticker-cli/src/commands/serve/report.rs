@@ -133,8 +133,8 @@ fn ends(client: &ClientStats, open: usize) -> String {
     all.join(", ")
 }
 
-/// Returns the summary as JSON. `is_complete` is whether no client was cut off at the end.
-pub(super) fn json(stats: &RelayStats, at_end: &RelayStats, is_complete: bool) -> Value {
+/// Returns the counts as JSON. `at_end` is what was counted before the clients were closed.
+pub(super) fn json(stats: &RelayStats, at_end: &RelayStats) -> Value {
     let client = |client: &ClientStats| {
         json!({
             "name": client.name,
@@ -166,7 +166,6 @@ pub(super) fn json(stats: &RelayStats, at_end: &RelayStats, is_complete: bool) -
         "unsubscribed": stats.unsubscribed,
         "gaps": stats.gaps,
         "refused": refused.collect::<serde_json::Map<_, _>>(),
-        "complete": is_complete,
         "clients": stats.clients.iter().map(client).collect::<Vec<_>>(),
     })
 }

@@ -17,7 +17,7 @@ use super::tape::Tape;
 use crate::console::output::Output;
 use crate::console::signals::Stop;
 use crate::exit::{CliError, Status};
-use crate::feed::link::{self, Link};
+use crate::feed::link::Link;
 use crate::feed::{self, OpenFeed, tapes};
 use crate::instruments::loading::Need;
 use crate::instruments::selection::{self, Selection};
@@ -107,14 +107,19 @@ pub(super) async fn run(
     if let Some(text) = unseen.report(&names) {
         output.warn(text);
     }
-    let outcome = Outcome { stopped, at_end, recorded, damages };
+    let outcome = Outcome {
+        stopped,
+        at_end,
+        recorded,
+        damages,
+        lacks_connections: matches!(ended, Ok((_, true))),
+        lacks_parts,
+        has_failed: ended.is_err(),
+    };
     outcome.print(&unseen.tokens(), settings.json, output)?;
-    let has_findings = outcome.warn(&mut progress, output);
-    let (_, lacks_connections) = ended?;
-    if lacks_connections {
-        output.warn(link::LACKS_CONNECTIONS);
-    }
-    Ok(Status::done(has_findings || lacks_connections || lacks_parts))
+    outcome.warn(&mut progress, output);
+    ended?;
+    Ok(Status::done(outcome.has_findings()))
 }
 
 /// Prints how clients connect. Credentials that were made are shown to a person and to a program

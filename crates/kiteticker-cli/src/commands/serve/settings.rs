@@ -1,5 +1,6 @@
 //! Everything that `kite serve` needs to know, wherever it was written.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -84,6 +85,10 @@ impl RelaySettings {
                 builder.client(RelayClient::new(&client.name, credentials).orders(client.orders));
         }
         if let Some(files) = &self.tls {
+            // The relay reports a key that cannot be read.
+            if let Ok(metadata) = std::fs::metadata(&files.key) {
+                credentials::check_private(&files.key, &metadata, "the private key")?;
+            }
             builder = builder.tls(files.clone());
         }
         Ok(self.origins.iter().fold(builder, RelayBuilder::origin))
@@ -100,6 +105,11 @@ pub(super) fn not_started(error: RelayError) -> CliError {
         .help(HOW_TO_SECURE),
         RelayError::Client(AccountError::SameName { .. } | AccountError::SameApiKey { .. })
         | RelayError::Instruments(_) => CliError::usage(what).because(error),
+        RelayError::Listen { ref source, .. } if source.kind() == ErrorKind::AddrInUse => {
+            CliError::unable(what)
+                .because(error)
+                .help("choose another port, or --relay 127.0.0.1:0 for any free one")
+        }
         error => CliError::unable(what).because(error),
     }
 }
