@@ -58,7 +58,8 @@ pub struct RelayStopped {
     /// The final counts. Each tick queued was handed to a socket, replaced, dropped, left out after
     /// an unsubscribe, or unsent when its socket ended.
     pub stats: RelayStats,
-    /// Whether all clients were sent everything that was queued for them.
+    /// Whether all clients took everything that was queued for them, and then closed their sockets
+    /// or disconnected.
     pub is_complete: bool,
 }
 
@@ -124,7 +125,8 @@ impl Relay {
     }
 
     /// Stops: accepts no more connections, sends each client what is queued for it and closes it
-    /// with code 1001. Clients that have not read everything after `deadline` are reset.
+    /// with code 1001. Clients that have not read everything and closed their sockets after `deadline`
+    /// are reset.
     ///
     /// The manager goes on, with the subscriptions that it has.
     ///

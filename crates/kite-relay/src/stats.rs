@@ -176,7 +176,7 @@ pub(crate) struct HubFigures {
 pub(crate) struct Figures {
     pub(crate) hub: HubFigures,
     clients: Mutex<BTreeMap<String, ClientFigures>>,
-    /// Sockets that had not been sent everything when the relay stopped.
+    /// Sockets whose clients had not taken everything when the relay stopped.
     cut_off: AtomicU64,
 }
 
@@ -204,7 +204,7 @@ impl Figures {
         let client = clients.entry(name.to_owned()).or_default();
         client.past.add(counts);
         if fate == Fate::CutOff {
-            self.cut_off.fetch_add(1, Ordering::Relaxed);
+            self.note_cut_off();
         }
         client.past.stalled += u64::from(fate == Fate::Stalled);
         client.past.too_slow += u64::from(fate == Fate::TooSlow);
@@ -213,6 +213,11 @@ impl Figures {
             client.past.refused_commands += socket.refused_commands.load(Ordering::Relaxed);
             client.past.ignored_commands += socket.ignored_commands.load(Ordering::Relaxed);
         }
+    }
+
+    /// Counts a socket whose client had not taken everything when the relay stopped.
+    pub(crate) fn note_cut_off(&self) {
+        self.cut_off.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn cut_off(&self) -> u64 {

@@ -154,6 +154,7 @@ pub(crate) async fn run(opened: Opened, membership: Membership, state: Arc<SimSt
     };
     if end == End::ClientStuck {
         client.entry.note_unread(client.state.address);
+        tracing::info!(client = %peer::Peer(client.peer), "client disconnected: it does not read");
     }
     client.entry.end(SocketEnd::from(end));
     // Free as soon as the socket begins to end.

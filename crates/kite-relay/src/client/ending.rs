@@ -1,5 +1,6 @@
 //! The end of a client's socket, and of its counts.
 
+use std::future::poll_fn;
 use std::time::Duration;
 
 use kite_server::{Connection, End};
@@ -12,6 +13,9 @@ use crate::stats::Fate;
 
 /// Time for a client to take the close frame after it was found too slow.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Logged for a client that is reset when the relay stops.
+const CUT_OFF: &str = "client reset: it has not read all before the deadline";
 
 /// RFC 6455, section 7.4.1.
 pub(super) const GOING_AWAY: u16 = 1_001;
@@ -46,7 +50,7 @@ impl<S: Connection> ClientTask<S> {
         };
         // Before the closing handshake, which may take a while.
         self.leave();
-        let (id, name) = (self.context.id.0, &self.context.name);
+        let (id, name) = (self.context.id.0, self.context.name.clone());
         match ended {
             Ended::ByClient(end) => {
                 tracing::info!(id, name, ?end, "client left");
@@ -66,17 +70,23 @@ impl<S: Connection> ClientTask<S> {
                 self.close(POLICY_VIOLATION, "the client reads too slowly", deadline).await;
             }
             Ended::Closing(Closing::Stopping(deadline)) => {
-                self.close(GOING_AWAY, "the relay stops", deadline).await;
+                // All is written, but the client may not have read what the system holds for it.
+                if !self.close(GOING_AWAY, "the relay stops", deadline).await {
+                    tracing::warn!(id, name, "{CUT_OFF}");
+                    self.context.all_figures.note_cut_off();
+                }
             }
             Ended::Closing(Closing::NotListed(deadline)) => {
                 tracing::info!(id, name, "client closed: it may no longer connect");
                 self.close(POLICY_VIOLATION, "the client may no longer connect", deadline).await;
             }
             Ended::CutOff(_) => {
-                tracing::warn!(id, name, "client reset: it has not read all before the deadline");
+                tracing::warn!(id, name, "{CUT_OFF}");
                 self.reset();
             }
-            Ended::NoHub => self.close(GOING_AWAY, "the relay stops", Instant::now()).await,
+            Ended::NoHub => {
+                self.close(GOING_AWAY, "the relay stops", Instant::now()).await;
+            }
         }
     }
 
@@ -106,13 +116,21 @@ impl<S: Connection> ClientTask<S> {
         self.socket.stream_mut().transport().reset_on_drop();
     }
 
-    /// Sends a close frame and waits for the client's.
-    async fn close(&mut self, code: u16, reason: &str, deadline: Instant) {
+    /// Sends a close frame and waits for the client's; returns whether it came in time.
+    async fn close(&mut self, code: u16, reason: &str, deadline: Instant) -> bool {
         self.socket.start_close(code, reason);
-        let closed = timeout_at(deadline, self.socket.close()).await;
-        if closed.is_err() || self.socket.stalled_since().is_some() {
+        let socket = &mut self.socket;
+        let close = async {
+            if poll_fn(|cx| socket.poll_flush(cx)).await.is_ok() {
+                // Fails if the client has left by itself, which needs no wait either.
+                let _ = socket.finish().await;
+            }
+        };
+        let is_closed = timeout_at(deadline, close).await.is_ok();
+        if !is_closed {
             self.reset();
         }
+        is_closed
     }
 }
 

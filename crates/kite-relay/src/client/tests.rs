@@ -162,6 +162,23 @@ async fn a_client_that_does_not_read_is_dropped_at_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_may_read_what_is_written_until_the_deadline() {
+    for (reads_after_s, cut_off) in [(9, 0), (11, 1)] {
+        let mut stage = Stage::new().await;
+        let deadline = Instant::now() + Duration::from_secs(10);
+        stage.send(100, 1);
+        stage.to_client.send(ToClient::Close(Closing::Stopping(deadline))).unwrap();
+        tokio::time::sleep(Duration::from_secs(reads_after_s)).await;
+        // Official clients send pings, which must not end a connection that is still read.
+        let ping = stage.client.send(ClientMessage::Ping(Bytes::new())).await;
+        assert_eq!(ping.is_ok(), cut_off == 0, "after {reads_after_s} s");
+        while let Some(Ok(_)) = stage.client.next().await {}
+        stage.task.await.unwrap();
+        assert_eq!(stage.figures.cut_off(), cut_off, "after {reads_after_s} s");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_aborted_task_is_accounted_for() {
     let mut stage = Stage::new().await;
     for _ in 0..100 {

@@ -31,6 +31,10 @@ const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 /// Time for clients to take what is queued for them at the end.
 const FLUSH_DEADLINE: Duration = Duration::from_secs(10);
 
+/// The same after a replay, which lasts as long as its clients take to read. A client that does not
+/// read holds it up for the minute after which the relay resets it.
+const REPLAY_DEADLINE: Duration = Duration::from_secs(60);
+
 /// Serves until the time is over, the replayed tape ends, or the user stops it.
 pub(super) async fn run(
     settings: Settings,
@@ -96,7 +100,7 @@ pub(super) async fn run(
     let damages = sim.as_ref().and_then(Sim::replay).map_or(0, |replay| replay.damages);
     let at_end = relay.stats();
     let is_replayed = matches!(ended, Ok((End::Replayed, _)));
-    let stopped = end(&manager, relay, is_replayed).await;
+    let stopped = end(&manager, relay, is_replayed, &stop).await;
     let recorded = match tape {
         Some(tape) => Some(Finished::of(tape.end(output)).await?),
         None => None,
@@ -147,11 +151,16 @@ fn greet(relay: &Relay, is_json: bool, output: Output) -> Result<Option<MadeFile
 
 /// Ends the relay and the feed. After a replay the clients first get everything that was sent; a stop
 /// closes them before the feed, so that none of them is sent that it is lost.
-async fn end(manager: &Manager, relay: Relay, is_replayed: bool) -> RelayStopped {
+async fn end(manager: &Manager, relay: Relay, is_replayed: bool, stop: &Stop) -> RelayStopped {
+    let mut deadline = FLUSH_DEADLINE;
     if is_replayed {
-        manager.drain(FLUSH_DEADLINE).await;
+        // Clients that hold up the feed may need long for what is still on its way.
+        tokio::select! {
+            _ = manager.drain(Duration::MAX) => deadline = REPLAY_DEADLINE,
+            () = stop.requested() => {}
+        }
     }
-    let stopped = relay.stop(FLUSH_DEADLINE).await;
+    let stopped = relay.stop(deadline).await;
     // However the relay ended, every frame sent is written, unless the server does not end its
     // sockets.
     manager.drain(CLOSE_DEADLINE).await;
