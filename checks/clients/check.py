@@ -1,6 +1,6 @@
 """Runs the scenarios against a built `kite`.
 
-check.py KITE [SCENARIO...]
+check.py KITE [--large] [SCENARIO...]
 """
 
 import signal
@@ -14,6 +14,10 @@ import commands
 import market
 import printed
 import replay
+import scale
+import serve
+import serve_orders
+import serve_replay
 import unread
 from processes import Failed, Kite
 
@@ -24,11 +28,17 @@ SCENARIOS = {
     "printed": printed.run,
     "replay": replay.run,
     "unread": unread.run,
+    "serve": serve.run,
+    "serve_replay": serve_replay.run,
+    "serve_orders": serve_orders.run,
 }
 
 
 def main():
     Kite.binary, *chosen = sys.argv[1:]
+    if "--large" in chosen:
+        chosen.remove("--large")
+        scale.large = True
     unknown = set(chosen) - set(SCENARIOS)
     if unknown:
         raise SystemExit(

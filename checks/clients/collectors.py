@@ -21,41 +21,75 @@ CLIENTS = {
 }
 
 
+KEY, TOKEN = "sim_api_key", "sim_access_token"
+
+
+def plan_of(client, root, key=KEY, token=TOKEN, **plan):
+    """Returns the plan of a client in the form of the printed lines."""
+    _, expression = CLIENTS[client]
+    return {**plan, "client": expression.format(key=key, token=token, root=root)}
+
+
 def calls(modes):
     """Returns the calls that subscribe tokens, given by mode."""
     every = [token for tokens in modes.values() for token in tokens]
     return [["subscribe", every]] + [["set_mode", mode, tokens] for mode, tokens in modes.items()]
 
 
-class Collector(Process):
-    """An official client with what it has reported so far."""
+class Group(Process):
+    """A process of official clients of one language, with what each has reported so far."""
 
-    def __init__(self, scenario, client, plan):
-        self.client = client
-        self._parsed, self._reports = 0, []
+    def __init__(self, scenario, client, plans):
+        self._parsed, self._reports = 0, [[] for _ in plans]
         command, _ = CLIENTS[client]
-        super().__init__(scenario, f"the {client} client", [*command, json.dumps(plan)])
+        name = f"the {client} client"
+        super().__init__(scenario, name, [*command, *map(json.dumps, plans)])
 
-    @classmethod
-    def at(cls, scenario, client, root, key="sim_api_key", token="sim_access_token", **plan):
-        """Starts a client in the form of the printed lines."""
-        _, expression = CLIENTS[client]
-        plan["client"] = expression.format(key=key, token=token, root=root)
-        return cls(scenario, client, plan)
-
-    def reports(self):
-        """Returns all lines so far."""
+    def reports_of(self, member):
         lines = self.lines[self._parsed :]
         self._parsed += len(lines)
-        self._reports += map(json.loads, lines)
-        return self._reports
+        for report in map(json.loads, lines):
+            self._reports[report.pop("member", 0)].append(report)
+        return self._reports[member]
+
+
+class Collector:
+    """An official client with what it has reported so far."""
+
+    def __init__(self, client, group, member):
+        self.client, self.group, self.member = client, group, member
+        self.name = group.name
+        self.has_ended, self.last_words = group.has_ended, group.last_words
+        self.stop, self.kill = group.stop, group.kill
+
+    @classmethod
+    def start(cls, scenario, client, plan):
+        """Starts a client as a process."""
+        return cls(client, Group(scenario, client, [plan]), 0)
+
+    @classmethod
+    def at(cls, scenario, client, root, key=KEY, token=TOKEN, **plan):
+        """Starts a client in the form of the printed lines."""
+        return cls.start(scenario, client, plan_of(client, root, key, token, **plan))
+
+    @classmethod
+    def several(cls, scenario, client, plans):
+        """Starts clients, in one process if the client allows that."""
+        if client == "Node":
+            return [cls.start(scenario, client, plan) for plan in plans]
+        group = Group(scenario, client, plans)
+        return [cls(client, group, member) for member in range(len(plans))]
+
+    def reports(self):
+        """Returns all it has reported so far."""
+        return self.group.reports_of(self.member)
 
     def ticks(self, since=0):
-        """Returns the ticks among the lines from this one on."""
+        """Returns the ticks among the reports from this one on."""
         return [it for it in self.reports()[since:] if "token" in it]
 
     def events(self, name, since=0):
-        """Returns the events of this name among the lines from this one on."""
+        """Returns the events of this name among the reports from this one on."""
         return [it for it in self.reports()[since:] if it.get("event") == name]
 
     def wait_for(self, name, count=1, since=0):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import tape
 from collectors import CLIENTS, Collector, calls
-from expect import expect, expect_that
+from expect import expect, expect_that, overlap
 from processes import Kite
 
 HERE = Path(__file__).parent
@@ -88,9 +88,9 @@ def _values(collector, recorded, mode_of):
         segment = recorded[token][0]["segment"]
         expect_that(
             f"{collector.client}: successive states of {token} ({segment}, {mode}) as we read them",
-            _overlap(found, expected),
+            overlap(found, expected, MIN_OVERLAP),
             f"at least {MIN_OVERLAP}",
-            _overlap(found, expected) >= MIN_OVERLAP,
+            overlap(found, expected, MIN_OVERLAP) >= MIN_OVERLAP,
         )
 
 
@@ -103,17 +103,6 @@ def _states(ticks, mode):
         if tick["mode"] == mode and (not states or states[-1] != fields):
             states.append(fields)
     return states
-
-
-def _overlap(one, other):
-    """Returns the number of elements in which two lists agree from the first common one to the end
-    of the shorter of them, or 0."""
-    for earlier, later in [(one, other), (other, one)]:
-        for start in range(len(earlier) - MIN_OVERLAP):
-            length = min(len(earlier) - start, len(later))
-            if earlier[start : start + length] == later[:length]:
-                return length
-    return 0
 
 
 def _times(collector, started, ended):

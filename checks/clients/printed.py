@@ -39,7 +39,7 @@ def _run(scenario, source, expressions, names):
     expect(f"clients in the lines of {source}", list(expressions), list(CLIENTS))
     plan = {"calls": [["subscribe", [INFY]]], "names": names}
     collectors = [
-        Collector(scenario, client, {**plan, "client": line})
+        Collector.start(scenario, client, {**plan, "client": line})
         for client, line in expressions.items()
     ]
     for collector in collectors:

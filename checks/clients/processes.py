@@ -81,6 +81,9 @@ class Process:
     def interrupt(self):
         self.process.send_signal(signal.SIGINT)
 
+    def kill(self):
+        self.process.kill()
+
     def ended(self):
         """Waits for the end; returns the exit status."""
         wait_until(f"the end of {self.name}", self.has_ended)

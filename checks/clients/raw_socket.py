@@ -6,31 +6,41 @@ import os
 import socket
 import struct
 
+from collectors import KEY, TOKEN
 from processes import PATIENCE_S
 
 
 class RawSocket:
     """A connection that subscribes tokens in full mode and then reads nothing by itself."""
 
-    def __init__(self, endpoint, tokens):
+    def __init__(self, endpoint, tokens, key=KEY, token=TOKEN, receive_buffer=None):
         host, port = endpoint.removeprefix("ws://").split(":")
-        self.socket = socket.create_connection((host, int(port)), PATIENCE_S)
+        self.socket = socket.socket()
+        if receive_buffer:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self.socket.settimeout(PATIENCE_S)
+        self.socket.connect((host, int(port)))
         self.address = "{}:{}".format(*self.socket.getsockname())
-        key = base64.b64encode(os.urandom(16)).decode()
+        nonce = base64.b64encode(os.urandom(16)).decode()
         request = (
-            "GET /?api_key=sim_api_key&access_token=sim_access_token HTTP/1.1\r\n"
+            f"GET /?api_key={key}&access_token={token} HTTP/1.1\r\n"
             f"Host: {host}:{port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-            f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n"
+            f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {nonce}\r\n\r\n"
         )
         self.socket.sendall(request.encode())
         head = b""
         while not head.endswith(b"\r\n\r\n"):
             head += self._exactly(1)
         assert head.startswith(b"HTTP/1.1 101 "), head
-        command = json.dumps({"a": "mode", "v": ["full", tokens]}).encode()
-        assert len(command) < 126, "one byte of length"
+        self.send("mode", ["full", tokens])
+
+    def send(self, action, value):
+        """Sends a command."""
+        command = json.dumps({"a": action, "v": value}).encode()
+        length = len(command)
+        size = bytes([0x80 | length]) if length < 126 else b"\xfe" + length.to_bytes(2, "big")
         # A mask of zeros changes nothing.
-        self.socket.sendall(bytes([0x81, 0x80 | len(command), 0, 0, 0, 0]) + command)
+        self.socket.sendall(b"\x81" + size + bytes(4) + command)
 
     def read_ticks(self):
         """Reads up to the end of the first frame of ticks."""

@@ -69,12 +69,19 @@ def _complete(collector, since, directory, recorded):
         {token: len(found[token]) for token in sorted(found)},
         dict(sorted(counts.items())),
     )
-    of_mode = mode_of(SHIFTS[name])
+    expect_values(collector, found, recorded)
+
+
+def expect_values(collector, found, recorded):
+    """Compares all ticks of each instrument with the rows of a tape."""
+    name, of_mode = collector.client, mode_of(SHIFTS[collector.client])
     expected = tape.by_token(
         tape.as_reported(row, of_mode[row["instrument_token"]], name) for row in recorded
     )
     last = {token: _last(ticks) for token, ticks in expected.items()}
     expect(f"{name}: last values", {token: _last(found[token]) for token in last}, last)
+    counts = {token: len(ticks) for token, ticks in expected.items()}
+    expect(f"{name}: ticks", {token: len(found[token]) for token in counts}, counts)
     pairs = [pair for token in TOKENS for pair in zip(found[token], expected[token], strict=True)]
     expect(
         f"{name}: differences in {len(pairs)} ticks",

@@ -2,7 +2,7 @@
 # Connects the official Python and Node clients, unmodified, to the servers of `kite`, and checks
 # what they receive and report; exits with 1 at the first difference.
 #
-#   checks/clients/run.sh [SCENARIO...]
+#   checks/clients/run.sh [--large] [SCENARIO...]
 #
 # Needs a Rust toolchain, Python 3 with venv, Python's and npm's package indexes. Node is installed
 # if it is missing, where that is possible. The clients are kept in target/clients.

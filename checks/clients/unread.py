@@ -9,11 +9,11 @@ from replay import serve
 
 def run(scenario, directory):
     # This simulator disconnects its client after 30 s, in which the replay is checked.
-    line = ["sim", "-vv", "--json", "--rate", "1000", "--instruments-file", INSTRUMENTS]
+    line = ["sim", "-v", "--json", "--rate", "1000", "--instruments-file", INSTRUMENTS]
     sim = Kite(scenario, *line, "--for", "5m")
     stuck = RawSocket(sim.endpoint(), TOKENS[:8])
     _replay(scenario, directory)
-    sim.wait_for_line("socket closed")
+    sim.wait_for_line(f"client disconnected: it does not read client={stuck.address}")
     sim.interrupt()
     expect("status of kite sim", sim.ended(), 0)
     _named(sim, {"stuck": stuck.address})
