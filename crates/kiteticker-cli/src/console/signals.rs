@@ -1,6 +1,9 @@
 //! Ctrl-C, SIGTERM and SIGHUP: the first requests a clean stop, the second exits immediately.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 
 use kite_export::Scratch;
 use tokio::sync::watch;
@@ -75,11 +78,16 @@ impl Stop {
         &self,
         work: impl Future<Output = Result<T, CliError>>,
     ) -> Result<Option<T>, CliError> {
+        let mut work = pin!(work);
         tokio::select! {
-            // First, for work that returns on a stop.
             biased;
-            done = work => done.map(Some),
-            () = self.requested() => Ok(None),
+            done = &mut work => return done.map(Some),
+            () = self.requested() => {}
+        }
+        // Work that returns on a stop may have been polled just before the request.
+        match poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx))).await {
+            Poll::Ready(done) => done.map(Some),
+            Poll::Pending => Ok(None),
         }
     }
 
@@ -151,5 +159,33 @@ impl Signals {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn work_that_was_polled_just_before_a_stop_returns_on_it() {
+        let stop = Stop::new();
+        let mut polls = 0;
+        let work = poll_fn(|_| {
+            polls += 1;
+            if polls == 1 {
+                stop.request();
+                return Poll::Pending;
+            }
+            Poll::Ready(Err::<(), _>(CliError::unable("never reached")))
+        });
+        assert!(stop.until_done(work).await.is_err(), "the error of the work was lost");
+    }
+
+    #[tokio::test]
+    async fn work_that_goes_on_ends_with_a_stop() {
+        let stop = Stop::new();
+        stop.request();
+        let done = stop.until_done(std::future::pending::<Result<(), _>>()).await;
+        assert!(matches!(done, Ok(None)));
     }
 }
