@@ -209,7 +209,7 @@ fn a_silent_connection_withholds_heartbeats_until_something_is_received() {
     assert!(losses.needs_placement() && !losses.is_any_down());
     set(&mut losses, Duration::ZERO);
     assert_eq!(get(&losses), [true; 3]);
-    // A socket that is lost after the silence does not resume them; one that is lost without does.
+    // The loss of the silent socket does not resume them.
     set(&mut losses, DARK_AFTER);
     losses.on_down(0, now);
     set(&mut losses, DARK_AFTER);
