@@ -157,6 +157,24 @@ fn what_cannot_start_says_why_and_what_to_do() {
     }
 }
 
+#[test]
+fn an_endpoint_on_all_addresses_is_printed_with_a_name_to_fill_in() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let [certificate, key] = https::identity_files(&folder, "localhost");
+    let [certificate, key] = [certificate, key].map(|it| it.to_str().expect("UTF-8").to_owned());
+    let client = format!("desk={}", client_file(folder.path(), "desk").display());
+    let line = ["serve", "--sim", "--relay", "0.0.0.0:0", "--client", &client];
+    let mut serving = Running::start(kite(
+        &[&line[..], &["--tls-cert", &certificate, "--tls-key", &key]].concat(),
+    ));
+    assert!(serving.line().starts_with("endpoint  wss://NAME:"), "{serving:?}");
+    assert!(serving.line().ends_with(" --ca-file CA.pem NSE:INFY"), "{serving:?}");
+    serving.interrupt();
+    let ended = serving.ended();
+    assert!(ended.out.contains("NAME is this machine's name for the clients, as in"), "{ended:?}");
+    assert!(!ended.out.contains("0.0.0.0") && !ended.err.contains("0.0.0.0"), "{ended:?}");
+}
+
 #[cfg(unix)]
 #[test]
 fn a_private_key_is_refused_if_others_can_read_it_or_it_is_of_another_certificate() {

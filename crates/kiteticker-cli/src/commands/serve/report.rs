@@ -1,5 +1,6 @@
 //! The output of a relay: how to connect, a line while it runs, and a summary.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use kite_conn::Credentials;
@@ -12,6 +13,9 @@ use crate::console::paths;
 use crate::format::numbers::{counted, grouped};
 use crate::format::sizes::bytes;
 
+/// Stands for a name of this machine.
+const NAME: &str = "NAME";
+
 /// Where the credentials of clients are.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Access<'a> {
@@ -23,7 +27,17 @@ pub(super) enum Access<'a> {
     OfClients,
 }
 
-/// Returns how clients connect.
+/// Returns the URL that clients connect to. A relay that listens on all addresses can be reached by
+/// any name of its machine, which stands as `NAME`.
+pub(super) fn reachable(endpoint: &str, address: SocketAddr) -> String {
+    let (scheme, _) = endpoint.split_once("://").unwrap_or(("ws", endpoint));
+    match address.ip().is_unspecified() {
+        true => format!("{scheme}://{NAME}:{}", address.port()),
+        false => endpoint.to_owned(),
+    }
+}
+
+/// Returns how clients connect to an endpoint of [`reachable`].
 pub(super) fn greeting(endpoint: &str, access: Access<'_>, output: Output) -> String {
     let bold = |text| output.paint(output::BOLD, text);
     let mut text = format!("{}  {endpoint}\n", bold("endpoint"));
@@ -42,11 +56,33 @@ pub(super) fn greeting(endpoint: &str, access: Access<'_>, output: Output) -> St
         }
         Access::OfClients => watch(endpoint, " --credentials FILE"),
     };
-    format!("{text}{}Ctrl-C stops it.\n", clients::lines(endpoint, key, token))
+    let (lines, placeholders) = (clients::lines(endpoint, key, token), placeholders(endpoint));
+    format!("{text}{lines}{placeholders}Ctrl-C stops it.\n")
 }
 
 fn watch(endpoint: &str, credentials: &str) -> String {
-    format!("kite watch --endpoint {endpoint}{credentials} NSE:INFY\n")
+    let authority = if is_tls(endpoint) { " --ca-file CA.pem" } else { "" };
+    format!("kite watch --endpoint {endpoint}{credentials}{authority} NSE:INFY\n")
+}
+
+/// Explains the words in capitals that stand for what the command does not know.
+fn placeholders(endpoint: &str) -> String {
+    let is_named = !endpoint.contains(&format!("://{NAME}:"));
+    let mut text = match (is_named, is_tls(endpoint)) {
+        (true, _) => String::new(),
+        (false, true) => {
+            format!("{NAME} is this machine's name for the clients, as in the certificate.\n")
+        }
+        (false, false) => format!("{NAME} is this machine's name or address for the clients.\n"),
+    };
+    if is_tls(endpoint) {
+        text += "CA.pem has the authority of the certificate; a public one needs no --ca-file.\n";
+    }
+    text
+}
+
+fn is_tls(endpoint: &str) -> bool {
+    endpoint.starts_with("wss://")
 }
 
 /// Returns the first line as JSON.
@@ -222,6 +258,19 @@ mod tests {
              ignored in whole or in part: 2 commands; -v logs the reasons\n\
              refused with 403: 2 handshakes\n"
         );
+    }
+
+    #[test]
+    fn an_address_that_clients_cannot_use_is_not_printed() {
+        for (endpoint, address, shown) in [
+            ("wss://0.0.0.0:9251", "0.0.0.0:9251", "wss://NAME:9251"),
+            ("ws://[::]:9251", "[::]:9251", "ws://NAME:9251"),
+            ("ws://127.0.0.1:1", "127.0.0.1:1", "ws://127.0.0.1:1"),
+        ] {
+            assert_eq!(reachable(endpoint, address.parse().unwrap()), shown);
+        }
+        assert_eq!(placeholders("ws://127.0.0.1:1"), "");
+        assert!(placeholders("wss://NAME:1").contains("as in the certificate"));
     }
 
     #[test]

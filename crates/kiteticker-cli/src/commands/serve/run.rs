@@ -76,7 +76,8 @@ pub(super) async fn run(
     };
     let manager = feed::manager(manager.tap(tap))?;
     let relay = builder.instruments(&fixed).start(&manager).await.map_err(settings::not_started)?;
-    output.note(format_args!("serving {title} at {}", relay.endpoint()));
+    let endpoint = report::reachable(&relay.endpoint(), relay.address());
+    output.note(format_args!("serving {title} at {endpoint}"));
     let _made = greet(&relay, settings.json, output)?;
 
     let mut progress = Progress::new(settings.report_every, Instant::now());
@@ -145,6 +146,7 @@ fn greet(relay: &Relay, is_json: bool, output: Output) -> Result<Option<MadeFile
         (None, Some(made)) => Access::Shown(made),
         (None, None) => Access::OfClients,
     };
+    let endpoint = report::reachable(&endpoint, relay.address());
     output.text(&report::greeting(&endpoint, access, output))?;
     Ok(file)
 }
