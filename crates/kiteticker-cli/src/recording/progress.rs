@@ -63,6 +63,9 @@ impl Progress {
         }
         self.warned = Some((error.clone(), now));
         Some(match stats.is_failing {
+            true if stats.bytes_on_disk == 0 && stats.lost == 0 => {
+                format!("{error}; nothing is being written; retrying each second")
+            }
             true => format!("{error}; the recording goes on, {}", lost()),
             false => error,
         })
@@ -100,6 +103,19 @@ mod tests {
         assert!(over.starts_with("writing works again after 1 min"), "{over}");
         assert_eq!(progress.warning(&stats(62, false, "disk full"), after(73)), None);
         assert!(progress.warning(&full(63), after(74)).is_some(), "it begins again");
+    }
+
+    #[test]
+    fn a_recording_of_which_nothing_is_written_is_not_said_to_go_on() {
+        let start = Instant::now();
+        let mut empty = stats(1, true, "disk full");
+        empty.lost = 0;
+        let text = Progress::new(MINUTE, start).warning(&empty, start);
+        let expected = "disk full; nothing is being written; retrying each second";
+        assert_eq!(text.as_deref(), Some(expected));
+        empty.bytes_on_disk = 1;
+        let text = Progress::new(MINUTE, start).warning(&empty, start);
+        assert_eq!(text.as_deref(), Some("disk full; the recording goes on, 0 frames lost so far"));
     }
 
     #[test]
