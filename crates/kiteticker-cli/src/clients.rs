@@ -52,6 +52,28 @@ pub(crate) fn commands(refused: u64, ignored: u64) -> String {
     text
 }
 
+/// Decides when to say that a replay waits for more sockets: each time that their number changes.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    wanted: usize,
+    missing: usize,
+}
+
+impl Waiting {
+    /// Creates one for a replay that starts once this many sockets have subscribed.
+    pub(crate) fn new(wanted: usize) -> Self {
+        Self { wanted, missing: wanted }
+    }
+
+    /// Takes the number of sockets that have subscribed; returns the note that is due.
+    pub(crate) fn note(&mut self, subscribed: usize) -> Option<String> {
+        let missing = self.wanted.saturating_sub(subscribed);
+        let is_new = std::mem::replace(&mut self.missing, missing) != missing;
+        let sockets = numbers::counted(missing as u64, "more socket");
+        (is_new && missing > 0).then(|| format!("waiting for {sockets} to subscribe"))
+    }
+}
+
 /// Names a client that has not read everything, with what is known of it.
 pub(crate) fn unfinished(record: &SocketRecord) -> String {
     let client = record.peer.map_or_else(|| "a client".to_owned(), |peer| format!("client {peer}"));

@@ -81,3 +81,19 @@ fn a_relay_logs_and_counts_what_it_refuses_and_ignores_by_client() {
     assert_eq!(counts(desk), [Some(1), Some(1)], "{summary}");
     assert_eq!(desk["violations"], 1, "{summary}");
 }
+
+#[test]
+fn a_replay_that_waits_for_more_sockets_says_for_how_many() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = tape::write(directory.path());
+    let (replay, endpoint) = replay(&path);
+    let mut client = Socket::open(&endpoint);
+    client.send(TEXT, br#"{"a":"subscribe","v":[408065]}"#);
+    replay.wait_until_error("waiting for 1 more socket to subscribe");
+
+    let line = ["--replay", path.to_str().expect("UTF-8"), "--sockets", "3"];
+    let (serving, relay) = serve_two(directory.path(), &line);
+    let mut desk = open(&relay, "desk");
+    desk.send(TEXT, br#"{"a":"subscribe","v":[408065]}"#);
+    serving.wait_until_error("waiting for 2 more sockets to subscribe");
+}

@@ -7,6 +7,7 @@ use kite_tape::{Reel, Windows};
 use serde_json::json;
 
 use super::{ReplayArgs, report};
+use crate::clients::Waiting;
 use crate::console::output::Output;
 use crate::console::signals::Stop;
 use crate::console::status_line::StatusLine;
@@ -14,6 +15,9 @@ use crate::exit::{CliError, Status};
 use crate::feed::deadline::Deadline;
 use crate::feed::tapes;
 use crate::feed::{self, ReplayFeed};
+
+/// Interval of asking how many sockets have subscribed before the replay starts.
+const ASK_EVERY: Duration = Duration::from_secs(1);
 
 /// The reason in the close frames at the end.
 const ENDED: &str = "the tape has ended";
@@ -84,6 +88,8 @@ async fn play(args: &ReplayArgs, sim: &Sim, output: Output, stop: &Stop) -> bool
         std::pin::pin!(sim.replay_finished()),
         std::pin::pin!(Deadline::default().after(args.lasts).reached()),
     );
+    let mut waiting = Waiting::new(args.sockets);
+    let mut ask = tokio::time::interval(ASK_EVERY);
     let mut has_ended = false;
     loop {
         tokio::select! {
@@ -95,6 +101,11 @@ async fn play(args: &ReplayArgs, sim: &Sim, output: Output, stop: &Stop) -> bool
                 }
                 has_ended = true;
                 status.note("the tape has ended; heartbeats continue until Ctrl-C");
+            }
+            _ = ask.tick(), if sim.replay().is_some_and(|replay| !replay.begun) => {
+                let subscriptions = sim.subscriptions();
+                let subscribed = subscriptions.iter().filter(|it| !it.is_empty()).count();
+                waiting.note(subscribed).iter().for_each(|text| status.note(text));
             }
             () = status.due() => {
                 if let Some(progress) = sim.replay() {

@@ -11,6 +11,7 @@ use kite_tape::Recorder;
 use super::refusals::RefusalReports;
 use super::report;
 use super::slow::SlowReports;
+use crate::clients::Waiting;
 use crate::console::output::Output;
 use crate::console::signals::Stop;
 use crate::console::status_line::StatusLine;
@@ -73,6 +74,7 @@ impl Serving<'_> {
         ask.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut slow = SlowReports::new(self.report_every);
         let mut refusals = RefusalReports::new(self.report_every);
+        let mut waiting = Waiting::new(self.sockets);
         let time_is_over = deadline.reached();
         let replayed = replayed(self.sim, self.relay, self.sockets);
         let never_ticked = unseen::early_report(self.unseen, self.names);
@@ -100,6 +102,10 @@ impl Serving<'_> {
                         status.warn(&text);
                     }
                     let stats = self.relay.stats();
+                    if self.sim.and_then(Sim::replay).is_some_and(|replay| !replay.begun) {
+                        let subscribed = stats.clients.iter().map(|it| it.subscribed).sum();
+                        waiting.note(subscribed).iter().for_each(|text| status.note(text));
+                    }
                     let refused = refusals.warning(&stats, now);
                     for text in slow.warnings(&stats, now).into_iter().chain(refused) {
                         status.warn(&text);
