@@ -3,6 +3,7 @@
 mod args;
 mod follow;
 mod made;
+mod origin;
 mod outcome;
 mod refusals;
 mod report;
