@@ -18,7 +18,7 @@ use kiteticker_async_manager::kite_conn::{
 };
 use kiteticker_async_manager::kite_manager::{Manager, StreamConfig, StreamItem, TickStream};
 use kiteticker_async_manager::{
-    ChannelId, KiteTickerManager, KiteTickerManagerBuilder, TickerMessage,
+    ChannelId, KiteTickerManager, KiteTickerManagerBuilder, Mode as FacadeMode, TickerMessage,
 };
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -186,6 +186,7 @@ impl Consumer {
             "channel" | "channel-of-sixteen" => {
                 let mut manager = facade();
                 manager.start().await?;
+                manager.subscribe_symbols(&tokens, Some(FacadeMode::Full)).await?;
                 let one = || {
                     manager.get_channel(ChannelId::Connection1).ok_or("the channel does not exist")
                 };
@@ -196,6 +197,7 @@ impl Consumer {
             "raw" => {
                 let mut manager = facade().with_raw_only(true);
                 manager.start().await?;
+                manager.subscribe_symbols(&tokens, Some(FacadeMode::Full)).await?;
                 let channel = manager.get_raw_frame_channel(ChannelId::Connection1);
                 Self::Raw {
                     channel: channel.ok_or("the channel does not exist")?,
