@@ -16,6 +16,7 @@ import printed
 import replay
 import scale
 import serve
+import serve_neighbours
 import serve_orders
 import serve_replay
 import unread
@@ -31,6 +32,7 @@ SCENARIOS = {
     "serve": serve.run,
     "serve_replay": serve_replay.run,
     "serve_orders": serve_orders.run,
+    "serve_neighbours": serve_neighbours.run,
 }
 
 
