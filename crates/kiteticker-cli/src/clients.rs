@@ -6,8 +6,10 @@
 
 use kite_sim::{SocketEnd, SocketRecord};
 use serde_json::json;
+use tokio::time::Instant;
 
-use crate::format::{numbers, sizes};
+use crate::feed::outage::Outage;
+use crate::format::{numbers, sizes, times};
 
 /// Lines of at most 80 columns, because a wrapped line cannot be copied.
 const HELP: &str = "\
@@ -74,6 +76,29 @@ impl Waiting {
     }
 }
 
+/// Decides when to say that a tape stands still because no client is subscribed: when two questions
+/// in a row have found none, and then each minute. A client that reconnects in between is no news.
+#[derive(Debug, Default)]
+pub(crate) struct Standstill {
+    had_none: bool,
+    outage: Outage,
+}
+
+impl Standstill {
+    /// Takes whether the tape stands still, once a second; returns the note that is due.
+    pub(crate) fn note(&mut self, stands: bool, now: Instant) -> Option<String> {
+        let lasts = std::mem::replace(&mut self.had_none, stands) && stands;
+        let what = lasts.then(|| "the tape stands still; Ctrl-C ends".to_owned());
+        let (lasts, what) = self.outage.on_second(now, what)?;
+        Some(match lasts {
+            None => format!("no client is subscribed: {what}"),
+            Some(lasts) => {
+                format!("no client has been subscribed for {}: {what}", times::span(lasts))
+            }
+        })
+    }
+}
+
 /// Names a client that has not read everything, with what is known of it.
 pub(crate) fn unfinished(record: &SocketRecord) -> String {
     let client = record.peer.map_or_else(|| "a client".to_owned(), |peer| format!("client {peer}"));
@@ -123,7 +148,25 @@ pub(crate) fn unfinished_json(records: &[SocketRecord]) -> serde_json::Value {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+
+    #[test]
+    fn a_standstill_is_said_once_and_then_each_minute_until_a_client_subscribes() {
+        let (begin, second) = (Instant::now(), Duration::from_secs(1));
+        let mut standstill = Standstill::default();
+        let mut said = Vec::new();
+        for at in 0..90_u32 {
+            // A client reconnects at 2, and another subscribes from 80 to 84.
+            let stands = !(at < 2 || at == 3 || (80..85).contains(&at));
+            said.extend(standstill.note(stands, begin + at * second).map(|text| (at, text)));
+        }
+        let first = "no client is subscribed: the tape stands still; Ctrl-C ends";
+        let later =
+            "no client has been subscribed for 1 min 00 s: the tape stands still; Ctrl-C ends";
+        assert_eq!(said, [(5, first.into()), (65, later.into()), (86, first.into())]);
+    }
 
     #[test]
     fn a_client_that_has_read_everything_is_not_said_to_have_left_bytes_unread() {

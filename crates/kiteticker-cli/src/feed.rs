@@ -7,7 +7,7 @@ pub(crate) mod credentials;
 pub(crate) mod deadline;
 pub(crate) mod first_price;
 pub(crate) mod link;
-mod outage;
+pub(crate) mod outage;
 pub(crate) mod tapes;
 
 use std::path::PathBuf;

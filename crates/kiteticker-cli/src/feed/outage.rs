@@ -1,4 +1,4 @@
-//! When to say that connections are down.
+//! When to say that connections are down, or another thing that lasts.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ const SAY_EVERY: Duration = Duration::from_secs(60);
 
 /// Decides when to say that connections are down: when an attempt has failed, then each minute.
 #[derive(Debug, Default)]
-pub(super) struct Outage {
+pub(crate) struct Outage {
     /// When it began, and when it was last said.
     said: Option<(Instant, Instant)>,
 }
@@ -22,7 +22,7 @@ impl Outage {
 
     /// Takes what is waited for, if anything is. Returns it if it is to be said, and how long it has
     /// lasted if it was said before.
-    pub(super) fn on_second(
+    pub(crate) fn on_second(
         &mut self,
         now: Instant,
         what: Option<String>,

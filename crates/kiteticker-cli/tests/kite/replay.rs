@@ -134,6 +134,25 @@ fn a_client_that_resets_its_connection_is_named_and_is_status_one() {
 }
 
 #[test]
+fn a_tape_that_stands_still_because_its_only_client_left_says_so_once() {
+    let directory = tempfile::tempdir().expect("a directory");
+    // More than the buffers of a connection hold.
+    let path = tape::write_long(directory.path(), 1_000_000);
+    let path = path.to_str().expect("UTF-8");
+    let mut replay = Running::start(kite(&["replay", path, "--json", "--speed", "max"]));
+    let report: Value = serde_json::from_str(&replay.line()).expect("JSON");
+    let mut client = subscribed(report["endpoint"].as_str().expect("an endpoint"));
+    while client.until(BINARY).len() == 1 {}
+    drop(client);
+    let note = "no client is subscribed: the tape stands still; Ctrl-C ends";
+    replay.wait_until_error(note);
+    replay.interrupt();
+    let ended = replay.ended();
+    assert_eq!(ended.err.matches(note).count(), 1, "{ended:?}");
+    assert_eq!(ended.json()["finished"], false, "{ended:?}");
+}
+
+#[test]
 fn an_interrupt_ends_the_wait_for_a_client() {
     let directory = tempfile::tempdir().expect("a directory");
     let (replay, endpoint) = serve_long(directory.path(), &["--speed", "max", "--linger", "1h"]);

@@ -5,18 +5,19 @@ use std::time::Duration;
 use kite_sim::{ACCESS_TOKEN, API_KEY, Sim, SocketRecord, Start};
 use kite_tape::{Reel, Windows};
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::{ReplayArgs, report};
-use crate::clients::Waiting;
+use crate::clients::{Standstill, Waiting};
 use crate::console::output::Output;
 use crate::console::signals::Stop;
 use crate::console::status_line::StatusLine;
 use crate::exit::{CliError, Status};
 use crate::feed::deadline::Deadline;
 use crate::feed::tapes;
-use crate::feed::{self, ReplayFeed};
+use crate::feed::{self, ReplayFeed, Speed};
 
-/// Interval of asking how many sockets have subscribed before the replay starts.
+/// Interval of asking how many sockets have subscribed.
 const ASK_EVERY: Duration = Duration::from_secs(1);
 
 /// The reason in the close frames at the end.
@@ -88,7 +89,7 @@ async fn play(args: &ReplayArgs, sim: &Sim, output: Output, stop: &Stop) -> bool
         std::pin::pin!(sim.replay_finished()),
         std::pin::pin!(Deadline::default().after(args.lasts).reached()),
     );
-    let mut waiting = Waiting::new(args.sockets);
+    let (mut waiting, mut standstill) = (Waiting::new(args.sockets), Standstill::default());
     let mut ask = tokio::time::interval(ASK_EVERY);
     let mut has_ended = false;
     loop {
@@ -102,10 +103,16 @@ async fn play(args: &ReplayArgs, sim: &Sim, output: Output, stop: &Stop) -> bool
                 has_ended = true;
                 status.note("the tape has ended; heartbeats continue until Ctrl-C");
             }
-            _ = ask.tick(), if sim.replay().is_some_and(|replay| !replay.begun) => {
-                let subscriptions = sim.subscriptions();
-                let subscribed = subscriptions.iter().filter(|it| !it.is_empty()).count();
-                waiting.note(subscribed).iter().for_each(|text| status.note(text));
+            _ = ask.tick(), if !has_ended => {
+                let subscribed = subscribed(sim, args.verbatim);
+                let note = match sim.replay().is_some_and(|replay| replay.begun) {
+                    false => waiting.note(subscribed),
+                    true => {
+                        let stands = matches!(args.speed, Speed::Max) && subscribed == 0;
+                        standstill.note(stands, Instant::now())
+                    }
+                };
+                note.iter().for_each(|text| status.note(text));
             }
             () = status.due() => {
                 if let Some(progress) = sim.replay() {
@@ -114,6 +121,11 @@ async fn play(args: &ReplayArgs, sim: &Sim, output: Output, stop: &Stop) -> bool
             }
         }
     }
+}
+
+/// Returns the number of sockets that have subscribed. A verbatim replay goes to every open one.
+fn subscribed(sim: &Sim, is_verbatim: bool) -> usize {
+    sim.subscriptions().iter().filter(|it| is_verbatim || !it.is_empty()).count()
 }
 
 /// Ends the server once its clients have read everything; a request to stop ends the wait.
