@@ -18,6 +18,7 @@ import scale
 import serve
 import serve_neighbours
 import serve_orders
+import serve_outages
 import serve_replay
 import unread
 from processes import Failed, Kite
@@ -33,6 +34,7 @@ SCENARIOS = {
     "serve_replay": serve_replay.run,
     "serve_orders": serve_orders.run,
     "serve_neighbours": serve_neighbours.run,
+    "serve_outages": serve_outages.run,
 }
 
 
