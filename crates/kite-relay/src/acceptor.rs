@@ -1,24 +1,27 @@
 //! Accepts connections, does their handshakes and starts a task for each client.
 
 use std::future::ready;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use kite_server::tls::{self, TlsAcceptor};
 use kite_server::{
-    Admission, Admitted, Connection, Door, HandshakeError, Opened, Place, Socket, SocketSlot,
-    Transport, listener,
+    Admission, Admitted, Connection, Door, HandshakeError, Opened, Place, Refusal, Socket,
+    SocketSlot, Throttle, Transport, listener, session,
 };
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::changes::ClientId;
 use crate::client::{ClientContext, ClientTask};
 use crate::hub::{Joined, ToHub};
 use crate::queue::QueueConfig;
+use crate::repeats::{Line, Repeats};
 use crate::roster::{RelayClient, Roster};
 use crate::stats::Figures;
 
@@ -35,6 +38,9 @@ const USER_TIMEOUT_MARGIN: Duration = Duration::from_secs(15);
 /// speed, because the task writes more as soon as half of it is sent.
 const UNSENT_BYTES: u32 = 128 * 1024;
 
+/// How often repeated refusals are looked at.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
+
 /// What the tasks of all sockets share.
 #[derive(Debug)]
 pub(crate) struct Acceptor {
@@ -47,6 +53,18 @@ pub(crate) struct Acceptor {
     pub(crate) queue: QueueConfig,
     pub(crate) stall: Duration,
     pub(crate) room: Option<Arc<Notify>>,
+    pub(crate) refusals: Refusals,
+}
+
+/// Refused handshakes by network, as far as they are to be logged.
+#[derive(Debug, Default)]
+pub(crate) struct Refusals(Mutex<Repeats<Option<IpAddr>, Refused>>);
+
+/// A refused handshake.
+#[derive(Debug)]
+struct Refused {
+    status: u16,
+    peer: Option<SocketAddr>,
 }
 
 /// The server's certificate and key.
@@ -60,12 +78,48 @@ impl std::fmt::Debug for TlsSetup {
 
 /// Accepts connections for ever. Dropping it ends all handshakes; open sockets stay.
 pub(crate) async fn run(acceptor: Arc<Acceptor>, listener: TcpListener) {
+    tokio::join!(accept(Arc::clone(&acceptor), listener), acceptor.refusals.log_repeats());
+}
+
+async fn accept(acceptor: Arc<Acceptor>, listener: TcpListener) {
     let mut handshakes = JoinSet::new();
     loop {
         let place = acceptor.door.place().await;
         let transport = Transport::from(listener::accept(&listener).await);
         handshakes.spawn(Arc::clone(&acceptor).open(place, transport));
         while handshakes.try_join_next().is_some() {}
+    }
+}
+
+impl Refusals {
+    fn note(&self, refusal: &Refusal, peer: Option<SocketAddr>) {
+        let network = peer.map(|peer| Throttle::network(peer.ip()));
+        let refused = Refused { status: refusal.status(), peer };
+        let line = self.0.lock().note(network, refused, Instant::now().into_std());
+        line.iter().for_each(Refused::log);
+    }
+
+    /// Logs repeated refusals, for ever.
+    async fn log_repeats(&self) {
+        let mut timer = session::timer(CHECK_EVERY);
+        loop {
+            let now = timer.tick().await;
+            let lines = self.0.lock().take_due(now.into_std());
+            lines.iter().for_each(Refused::log);
+        }
+    }
+
+    /// Logs the repeated refusals that have not been logged.
+    pub(crate) fn log_rest(&self) {
+        let lines = self.0.lock().take_all();
+        lines.iter().for_each(Refused::log);
+    }
+}
+
+impl Refused {
+    fn log(line: &Line<Self>) {
+        let Line { count, others, last: Self { status, peer } } = line;
+        tracing::warn!(count, others, status, ?peer, "client refused");
     }
 }
 
@@ -104,7 +158,7 @@ impl Acceptor {
                 }
             }
             Err(HandshakeError::Refused { refusal }) => {
-                tracing::warn!(status = refusal.status(), ?peer, "client refused");
+                self.refusals.note(&refusal, peer);
             }
             Err(error) => tracing::debug!(%error, ?peer, "no handshake"),
         }

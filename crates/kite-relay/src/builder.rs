@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
-use crate::acceptor::{self, Acceptor, TlsSetup};
+use crate::acceptor::{self, Acceptor, Refusals, TlsSetup};
 use crate::error::RelayError;
 use crate::hub::{self, Block, HubContext};
 use crate::losses::{Heartbeats, Losses};
@@ -215,6 +215,7 @@ impl RelayBuilder {
             queue: self.queue,
             stall: self.stall,
             room,
+            refusals: Refusals::default(),
         });
         tracing::info!(%bound, "relay listens");
         let accepting = acceptor::run(Arc::clone(&acceptor), listener);

@@ -7,6 +7,7 @@
 mod broadcasts;
 mod clients;
 mod commands;
+mod declined;
 #[cfg(test)]
 mod tests;
 mod upstream;
@@ -29,12 +30,14 @@ use crate::client::{Closing, ToClient};
 use crate::dispatch::{Dispatcher, Share};
 use crate::groups::Groups;
 use crate::losses::Losses;
+use crate::repeats::Repeats;
 use crate::roster::{RelayClient, Roster};
 use crate::stats::{Figures, SocketFigures};
 use crate::table::Table;
 use crate::wishes::Wishes;
 use broadcasts::Broadcasts;
 use clients::Client;
+use declined::{Declined, Outcome};
 use upstream::Greetings;
 
 /// Items of the stream that are handled before anything else gets a turn.
@@ -140,6 +143,8 @@ pub(crate) struct Hub {
     shares: Vec<Share>,
     greetings: Greetings,
     broadcasts: Broadcasts,
+    /// Commands without effect, as far as they are to be logged.
+    declined: Repeats<(String, Outcome), Declined>,
     /// Frames and ticks dropped before they were received, by slot, since clients were last
     /// informed.
     dropped: BTreeMap<usize, (u64, u64)>,
@@ -176,6 +181,7 @@ pub(crate) fn start(context: HubContext) -> Result<impl Future<Output = ()>, Con
         shares: Vec::new(),
         greetings: Greetings::default(),
         broadcasts: Broadcasts::default(),
+        declined: Repeats::default(),
         dropped: BTreeMap::new(),
         damaged: BTreeMap::new(),
         roster,
@@ -224,6 +230,7 @@ impl Hub {
                 Input::Message(None) | Input::Room => {}
             }
         }
+        self.log_rest_declined();
     }
 
     /// Waits for the next input. Those that are ready take turns, so that none starves.

@@ -51,6 +51,7 @@ mod newest;
 mod outage;
 mod queue;
 mod relay;
+mod repeats;
 mod roster;
 mod stats;
 mod successors;

@@ -150,5 +150,6 @@ impl Relay {
 impl Drop for Relay {
     fn drop(&mut self) {
         self.tasks.acceptor.abort();
+        self.acceptor.refusals.log_rest();
     }
 }

@@ -53,7 +53,7 @@ impl Throttle {
 
     /// Counts a handshake with wrong credentials; returns the time to wait before it is refused.
     pub fn on_failure(&mut self, address: IpAddr, now: Instant) -> Duration {
-        let address = network(address);
+        let address = Self::network(address);
         let ThrottleConfig { free_failures, window, delay, max_addresses } = self.config;
         if !self.failures.contains_key(&address) && self.failures.len() >= max_addresses {
             self.forget(now);
@@ -68,6 +68,19 @@ impl Throttle {
         }
         failures.push_back(now);
         if is_free { Duration::ZERO } else { delay }
+    }
+
+    /// Returns what an address is counted by: its network, which its host can choose any address
+    /// from. That is the address itself for IPv4, also if it is mapped to IPv6.
+    #[must_use]
+    pub fn network(address: IpAddr) -> IpAddr {
+        match address.to_canonical() {
+            IpAddr::V6(address) => {
+                let [a, b, c, d, ..] = address.segments();
+                IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+            }
+            address => address,
+        }
     }
 
     /// Returns the number of addresses that are remembered.
@@ -87,17 +100,6 @@ impl Throttle {
                 self.failures.remove(&oldest);
             }
         }
-    }
-}
-
-/// Returns the network that a host can choose its address from.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
-        address => address,
     }
 }
 

@@ -96,6 +96,7 @@ impl Hub {
         self.update_statuses();
         self.update_placement();
         let now = Instant::now().into_std();
+        self.log_declined(now);
         for (&id, client) in &mut self.clients {
             let has_heartbeats = self.losses.sends_heartbeats(id, &self.groups, now);
             if has_heartbeats != client.has_heartbeats {

@@ -9,6 +9,7 @@ use kite_wire::{Mode, ParsedCommand};
 use tokio::time::Instant;
 
 use super::Hub;
+use super::declined::Outcome;
 use crate::changes::{Cause, Changes, ClientId};
 use crate::client::ToClient;
 
@@ -39,33 +40,26 @@ impl Hub {
     }
 
     /// Counts and logs a text that is ignored. The reason holds nothing of the client's text.
-    fn note_ignored(&self, id: ClientId, reason: &dyn fmt::Display) {
-        let Some(client) = self.clients.get(&id) else { return };
-        tracing::info!(id = id.0, name = client.listed.name(), %reason, "command ignored");
-        client.figures.ignored_commands.fetch_add(1, Ordering::Relaxed);
+    fn note_ignored(&mut self, id: ClientId, reason: &dyn fmt::Display) {
+        if let Some(client) = self.clients.get(&id) {
+            client.figures.ignored_commands.fetch_add(1, Ordering::Relaxed);
+        }
+        self.note_declined(id, Outcome::Ignored, reason.to_string());
     }
 
     /// Returns the limit that changes would exceed, if any.
-    fn limit_exceeded_by(&self, id: ClientId, changes: &Changes) -> Option<usize> {
+    fn limit_exceeded_by(&mut self, id: ClientId, changes: &Changes) -> Option<usize> {
         let client = self.clients.get(&id)?;
-        let name = client.listed.name();
         let (held, limit) = (self.groups.book_len(id), client.listed.instrument_limit());
         if held + changes.added() > limit {
             let (asked, free) = (changes.added(), limit.saturating_sub(held));
-            tracing::warn!(id = id.0, name, asked, free, limit, "command refused: socket is full");
+            let reason = format!("{asked} more instruments asked, {free} of {limit} free");
+            self.note_declined(id, Outcome::SocketFull, reason);
             return Some(limit);
         }
         let full = self.wishes.check(changes).err()?;
-        let (asked, free, capacity) = (full.asked, full.free, full.capacity);
-        tracing::warn!(
-            id = id.0,
-            name,
-            asked,
-            free,
-            capacity,
-            "command refused: accounts are full"
-        );
-        Some(capacity)
+        self.note_declined(id, Outcome::AccountsFull, full.to_string());
+        Some(full.capacity)
     }
 
     fn refuse(&self, id: ClientId, limit: usize) {
