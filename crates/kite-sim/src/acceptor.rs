@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::client::connection;
 use crate::client::state::{AcceptorCommand, Control, Finish, SimState};
+use crate::fault::FaultFamily;
 use crate::fault::script::{Act, FaultScript};
 use crate::replay::{self, Records};
 use crate::time::FOREVER;
@@ -128,7 +129,12 @@ async fn play(script: FaultScript, begun: Instant, state: Arc<SimState>) {
         sleep_until(begun + time.min(FOREVER)).await;
         match act {
             Act::Strike(fault) => {
-                state.inject(&api_key, fault);
+                let kind = fault.kind();
+                let struck = state.inject(&api_key, fault);
+                if struck == 0 && kind.family() == FaultFamily::Socket {
+                    state.counters.missed_faults.add(kind);
+                    state.changes.notify();
+                }
             }
             Act::Heal => {
                 state.send_to(|_, key| key == api_key, || Control::Heal);

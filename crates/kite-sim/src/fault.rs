@@ -207,6 +207,7 @@ mod tests {
     #[test]
     fn values_are_parsed_by_kind() {
         let fault = |text: &str| text.parse::<Fault>();
+        assert!(fault("refusal:300").is_ok() && fault("refusal:999").is_ok());
         assert_eq!(fault("close:1006"), Ok(Fault::Close { code: 1_006, waits: true }));
         let down = Duration::from_millis(250);
         assert_eq!(fault("restart:250ms"), Ok(Fault::Restart { down }));
@@ -219,6 +220,10 @@ mod tests {
             "oversized_frame:1",
             "truncated_frame:0",
             "refusal:42",
+            "refusal:101",
+            "refusal:200",
+            "refusal:299",
+            "refusal:1000",
             "auth_refusal:403",
             "duplicate_order:1",
         ] {

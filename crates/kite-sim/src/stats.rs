@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use parking_lot::Mutex;
+
 use crate::fault::FaultKind;
 
 /// A snapshot of the simulator's counters.
@@ -35,6 +37,9 @@ pub struct SimStats {
     pub refused_commands: u64,
     /// Faults that took effect, by kind.
     pub faults: BTreeMap<FaultKind, u64>,
+    /// Socket faults of scripts without effect, by kind, because their account had no open socket
+    /// when they were due.
+    pub missed_faults: BTreeMap<FaultKind, u64>,
 }
 
 /// A counter shared between tasks.
@@ -51,6 +56,20 @@ impl Counter {
     }
 }
 
+/// Counts of faults by kind, shared between tasks.
+#[derive(Debug, Default)]
+pub(crate) struct FaultCounter(Mutex<BTreeMap<FaultKind, u64>>);
+
+impl FaultCounter {
+    pub(crate) fn add(&self, kind: FaultKind) {
+        *self.0.lock().entry(kind).or_insert(0) += 1;
+    }
+
+    pub(crate) fn values(&self) -> BTreeMap<FaultKind, u64> {
+        self.0.lock().clone()
+    }
+}
+
 /// The counters of [`SimStats`] that tasks add to.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
@@ -62,4 +81,6 @@ pub(crate) struct Counters {
     pub(crate) commands: Counter,
     pub(crate) ignored_commands: Counter,
     pub(crate) refused_commands: Counter,
+    pub(crate) faults: FaultCounter,
+    pub(crate) missed_faults: FaultCounter,
 }

@@ -1,9 +1,12 @@
-//! Parses and lists the simulator's faults.
+//! Parses and lists the simulator's faults, and reports those without effect.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use kite_sim::{Fault, FaultError, FaultFamily, FaultKind, PlannedFault};
+use kite_sim::{Fault, FaultError, FaultFamily, FaultKind, PlannedFault, SimStats};
 use serde_json::json;
+
+use crate::console::output::Output;
 
 /// Parses a fault and its time, such as `10s=half_open:3s`.
 pub(crate) fn planned(text: &str) -> Result<PlannedFault, String> {
@@ -55,9 +58,56 @@ pub(crate) fn list_json() -> serde_json::Value {
     Fault::KINDS.iter().map(one).collect()
 }
 
+/// Warns of faults that were due when no client was connected.
+#[derive(Debug)]
+pub(crate) struct MissedFaults {
+    /// Number of accounts; each has the same faults.
+    accounts: usize,
+    reported: BTreeMap<FaultKind, u64>,
+}
+
+impl MissedFaults {
+    /// Creates one for a simulator with this many accounts.
+    pub(crate) fn new(accounts: usize) -> Self {
+        Self { accounts, reported: BTreeMap::new() }
+    }
+
+    /// Prints a warning for each kind that was missed since the last call.
+    pub(crate) fn report(&mut self, stats: &SimStats, output: Output) {
+        self.warnings(&stats.missed_faults).iter().for_each(|text| output.warn(text));
+    }
+
+    fn warnings(&mut self, missed: &BTreeMap<FaultKind, u64>) -> Vec<String> {
+        let is_new = |(kind, count): &(&FaultKind, &u64)| self.reported.get(kind) != Some(count);
+        let text = |(kind, _): (&FaultKind, &u64)| match self.accounts {
+            1 => format!("no client is connected: the fault {kind} has no effect"),
+            _ => format!(
+                "no client of an account is connected: the fault {kind} has no effect on it"
+            ),
+        };
+        let warnings = missed.iter().filter(is_new).map(text).collect();
+        self.reported.clone_from(missed);
+        warnings
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_missed_fault_is_reported_once() {
+        let mut missed = MissedFaults::new(1);
+        let mut counts = BTreeMap::from([(FaultKind::Order, 1)]);
+        let order = ["no client is connected: the fault order has no effect"];
+        assert_eq!(missed.warnings(&counts), order);
+        assert!(missed.warnings(&counts).is_empty());
+        counts.insert(FaultKind::Order, 2);
+        assert_eq!(missed.warnings(&counts), order);
+        let of_two = MissedFaults::new(2).warnings(&counts);
+        let text = "no client of an account is connected: the fault order has no effect on it";
+        assert_eq!(of_two, [text]);
+    }
 
     #[test]
     fn every_fault_of_the_simulator_is_listed() {

@@ -1,6 +1,5 @@
 //! State shared by all clients of a simulator, and the messages sent to them.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -117,7 +116,6 @@ pub(crate) struct SimState {
     pub(crate) admission: Arc<Admission<Handle>>,
     pub(crate) pending: PendingFaults,
     acceptor: mpsc::UnboundedSender<AcceptorCommand>,
-    faults: Mutex<BTreeMap<FaultKind, u64>>,
     /// Order updates identified so far.
     orders: AtomicU64,
     /// Whether random faults have ended.
@@ -146,7 +144,6 @@ impl SimState {
             changes,
             pending: PendingFaults::default(),
             acceptor,
-            faults: Mutex::default(),
             orders: AtomicU64::new(0),
             is_calm: AtomicBool::new(false),
         };
@@ -167,7 +164,8 @@ impl SimState {
             commands_received: counters.commands.value(),
             ignored_commands: counters.ignored_commands.value(),
             refused_commands: counters.refused_commands.value(),
-            faults: self.faults.lock().clone(),
+            faults: counters.faults.values(),
+            missed_faults: counters.missed_faults.values(),
         }
     }
 
@@ -289,7 +287,7 @@ impl SimState {
 
     /// Counts a fault that takes effect.
     pub(crate) fn note_fault(&self, kind: FaultKind) {
-        *self.faults.lock().entry(kind).or_insert(0) += 1;
+        self.counters.faults.add(kind);
         self.changes.notify();
     }
 

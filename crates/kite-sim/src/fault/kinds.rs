@@ -202,7 +202,8 @@ const ORDER_STATUS: Option<FaultArgument> =
     FaultArgument::of("STATUS", "a status such as COMPLETE, REJECTED or OPEN");
 /// The documented statuses of an order update.
 const ORDER_STATUSES: [&str; 5] = ["COMPLETE", "REJECTED", "CANCELLED", "UPDATE", "OPEN"];
-const STATUS: Option<FaultArgument> = FaultArgument::of("STATUS", "an HTTP status such as 503");
+const STATUS: Option<FaultArgument> =
+    FaultArgument::of("STATUS", "an HTTP status from 300 to 999, such as 503");
 
 faults! {
     // Handshake faults.
@@ -236,7 +237,8 @@ faults! {
         |value| Some(Fault::refuse(match value.number(503)? {
             // With Kite's JSON these would be an `AuthRefusal`.
             status @ (400 | 401 | 403) => Refusal::new(status, "<html><body>refused</body></html>"),
-            status @ 100..=999 => Refusal::kite(status, "Refused by kite sim"),
+            // A lower status refuses nothing.
+            status @ 300..=999 => Refusal::kite(status, "Refused by kite sim"),
             _ => return None,
         }));
     SlowHandshake "slow_handshake" Handshake TIME,

@@ -40,7 +40,8 @@ impl FaultScript {
     }
 
     /// Adds a fault that is injected as with [`Sim::inject`](crate::Sim::inject), this long after
-    /// the script's start.
+    /// the script's start. If the account has no open socket then, a socket fault has no effect,
+    /// and counts in [`SimStats::missed_faults`](crate::SimStats::missed_faults).
     #[must_use]
     pub fn after(mut self, time: Duration, fault: Fault) -> Self {
         self.timed.push((time, Act::Strike(fault)));

@@ -47,6 +47,26 @@ async fn a_script_strikes_at_its_times_and_handshakes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_socket_fault_that_is_due_without_a_socket_counts_as_missed() {
+    let (order, restart) = ("order".parse().unwrap(), Fault::Restart { down: SECOND });
+    let script = FaultScript::new(API_KEY)
+        .after(SECOND, order)
+        .after(SECOND * 2, Fault::refuse(Refusal::new(503, "")))
+        .after(SECOND * 3, restart)
+        .after(SECOND * 10, Fault::UnknownText);
+    let sim = Sim::builder().greet(false).script(script).start().await.unwrap();
+    // The refusal waits for a handshake, and the restart needs no socket.
+    sim.wait_until(|sim| sim.stats().faults.contains_key(&FaultKind::Restart)).await;
+    sleep(SECOND * 2).await;
+    assert_eq!(Bare::status(&sim, Door::Memory).await, 503);
+    let mut client = Bare::connect(&sim, Door::Memory).await;
+    while client.frame().await.0 != TEXT {}
+    let stats = sim.stats();
+    assert_eq!(stats.missed_faults.into_iter().collect::<Vec<_>>(), [(FaultKind::Order, 1)]);
+    assert_eq!(stats.faults.get(&FaultKind::Order), None);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_script_played_later_counts_from_then() {
     let sim = Door::Memory.quiet_sim().await;
     assert_eq!(Bare::status(&sim, Door::Memory).await, 101);

@@ -1,5 +1,6 @@
 //! `kite sim`: a simulated Kite ticker server on this machine.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,18 +9,21 @@ use kite_sim::{
     ACCESS_TOKEN, API_KEY, FaultChance, FaultScript, PlannedFault, SimStats, SocketEnd,
     SocketRecord,
 };
-use serde_json::json;
+use serde_json::{Map, json};
 
 use crate::args::range::within;
 use crate::clients;
 use crate::console::output::{self, Output};
 use crate::console::signals::Stop;
 use crate::exit::CliError;
-use crate::faults;
+use crate::faults::{self, MissedFaults};
 use crate::feed::deadline::Deadline;
 use crate::format::numbers;
 use crate::format::times::{self, Moment, SECOND_NS};
 use crate::instruments::lists;
+
+/// Interval of asking for faults without effect.
+const ASK_EVERY: Duration = Duration::from_secs(1);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -27,7 +31,7 @@ Examples:
   kite sim --rate 10 --chaos 5s
   kite sim --fault 5s=reset,10s=half_open:3s --fault handshake2=refusal:503
   kite sim --fault handshake1=slow_link:28000
-  kite sim --fault 5s=order:REJECTED
+  kite sim --fault handshake1=order:REJECTED
   kite sim --start 09:15 --instruments-file instruments.csv
   kite sim --list-faults
 
@@ -136,12 +140,15 @@ pub(crate) async fn run(args: &Sim, output: Output, stop: Stop) -> Result<(), Cl
     } else {
         output.text(&greeting(&endpoint, &accounts, output))?;
     }
+    let mut missed = MissedFaults::new(accounts.len());
     tokio::select! {
         () = stop.requested() => {}
         () = Deadline::default().after(args.lasts).reached() => {}
+        () = report_missed(&sim, &mut missed, output) => {}
     }
     sim.stop().await;
     let stats = sim.stats();
+    missed.report(&stats, output);
     let stuck = stuck(&sim);
     for record in &stuck {
         output.warn(clients::unfinished(record));
@@ -149,6 +156,15 @@ pub(crate) async fn run(args: &Sim, output: Output, stop: Stop) -> Result<(), Cl
     match args.json {
         true => output.json(&stats_json(&stats, &stuck)),
         false => output.text(&summary(&stats)),
+    }
+}
+
+/// Reports faults without effect as they happen; never returns.
+async fn report_missed(sim: &kite_sim::Sim, missed: &mut MissedFaults, output: Output) {
+    let mut ask = tokio::time::interval(ASK_EVERY);
+    loop {
+        ask.tick().await;
+        missed.report(&sim.stats(), output);
     }
 }
 
@@ -201,12 +217,16 @@ fn summary(stats: &SimStats) -> String {
     for (kind, count) in &stats.faults {
         text += &format!("fault {kind}: {}\n", numbers::grouped(*count));
     }
+    for (kind, count) in &stats.missed_faults {
+        text += &format!("fault {kind} without a client: {}\n", numbers::grouped(*count));
+    }
     text
 }
 
 fn stats_json(stats: &SimStats, stuck: &[SocketRecord]) -> serde_json::Value {
     let named =
         |(kind, count): (&kite_sim::FaultKind, &u64)| (kind.name().to_owned(), json!(count));
+    let by_kind = |counts: &BTreeMap<_, _>| counts.iter().map(named).collect::<Map<_, _>>();
     let refused = stats.refused.iter().map(|(status, count)| (status.to_string(), json!(count)));
     json!({
         "sockets": stats.connections_total,
@@ -217,8 +237,9 @@ fn stats_json(stats: &SimStats, stuck: &[SocketRecord]) -> serde_json::Value {
         "ignored_commands": stats.ignored_commands,
         "refused_commands": stats.refused_commands,
         "refused_handshakes": stats.refused.values().sum::<u64>(),
-        "refused": refused.collect::<serde_json::Map<_, _>>(),
-        "faults": stats.faults.iter().map(named).collect::<serde_json::Map<_, _>>(),
+        "refused": refused.collect::<Map<_, _>>(),
+        "faults": by_kind(&stats.faults),
+        "missed_faults": by_kind(&stats.missed_faults),
         "unfinished_clients": clients::unfinished_json(stuck),
     })
 }

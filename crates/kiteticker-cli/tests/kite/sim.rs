@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use kite_wire::ist::IstDateTime;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::clients;
 use crate::process::{Running, kite, run, sim};
@@ -137,6 +137,29 @@ fn an_order_fault_is_one_update_with_the_requested_status() {
     sim.interrupt();
     let ended = sim.ended();
     assert_eq!(ended.json()["faults"]["order"], 2, "{ended:?}");
+}
+
+#[test]
+fn a_fault_that_is_due_without_a_client_is_reported_and_counted() {
+    let (waiting, _) = sim(&["--fault", "1ms=order:FOO"]);
+    let line = "warning: no client is connected: the fault order has no effect";
+    waiting.wait_until_error(line);
+    waiting.interrupt();
+    let ended = waiting.ended();
+    assert_eq!((ended.code, ended.err.matches(line).count()), (Some(0), 1), "{ended:?}");
+    let report = ended.json();
+    assert_eq!((&report["missed_faults"]["order"], &report["faults"]), (&1.into(), &json!({})));
+
+    let short = run(&mut kite(&["sim", "--fault", "1ms=order", "--for", "100ms"]));
+    assert!(short.err.contains(line), "{short:?}");
+    assert!(short.out.contains("fault order without a client: 1"), "{short:?}");
+}
+
+#[test]
+fn a_refusal_with_a_status_that_refuses_nothing_is_invalid_usage() {
+    let wrong = run(&mut kite(&["sim", "--fault", "5s=refusal:200"]));
+    assert_eq!(wrong.code, Some(2), "{wrong:?}");
+    assert!(wrong.err.contains("an HTTP status from 300 to 999, such as 503"), "{wrong:?}");
 }
 
 /// Returns the time of the greeting and the exchange timestamp of a first packet in full mode, in
