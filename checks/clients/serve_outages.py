@@ -1,9 +1,9 @@
-"""Outages between `kite serve` and its server: clients stay connected, losses are reported to them."""
+"""Faults between `kite serve` and its server: clients stay connected, losses are reported to them."""
 
 import tape
 from collectors import Collector, calls, plan_of
 from expect import expect, expect_that
-from market import TOKENS
+from market import INSTRUMENTS, TOKENS, tape_of
 from path import Path
 from processes import Kite, wait_until
 from relay import Relay, account, expect_secret, expect_totals, packets
@@ -13,12 +13,21 @@ RATE = 20
 OUTAGES = 3, 12
 # Ticks of each instrument between two outages.
 TICKS = 20
+# Ticks of each instrument under chaos.
+CHAOTIC = 40, 2_000
+# Packets with which a client may begin that are not on the tape: the snapshots of its commands.
+SNAPSHOTS = 3
 ALL = {"full": TOKENS}
 SOME = {"quote": TOKENS[::2]}
 
 
-def run(scenario, _directory):
-    # The path of the relay alone is cut, so that the market goes on meanwhile.
+def run(scenario, directory):
+    _outages(scenario)
+    _chaos(scenario, directory)
+
+
+def _outages(scenario):
+    """The path of the relay alone is cut, so that the market goes on meanwhile."""
     sim = Kite(scenario, "sim", "--json", "--accounts", 8, "--rate", RATE, "--for", "5m")
     path = Path(scenario, sim.endpoint())
     relay = Relay(scenario, "--endpoint", path.endpoint, "-vv")
@@ -123,3 +132,46 @@ def _expect_nothing_else(name, found, direct):
         updates = [it for before, it in zip([None, *sent], sent, strict=False) if before != it]
         missing = [it for it in updates if it not in rest]
         expect_that(f"{name}: packets of {key}", len(sent), "in order", not missing)
+
+
+def _chaos(scenario, directory):
+    """Each client receives what is on the tape, whatever the server does."""
+    line = ["--json", "--rate", RATE, "--chaos", "2s", "--instruments-file", INSTRUMENTS]
+    sim = Kite(scenario, "sim", *line, "--for", "5m")
+    tapes = tape_of(directory / "chaos")
+    recording = ["--record", tapes, "--instruments-file", INSTRUMENTS]
+    relay = Relay(scenario, "--endpoint", sim.endpoint(), "-vv", *recording)
+    own = {"key": relay.key, "token": relay.token}
+    clients = {
+        client: Collector.at(scenario, client, relay.endpoint(), **own, calls=calls(ALL))
+        for client in ["Python", "Node"]
+    }
+    for collector in clients.values():
+        collector.wait_for_ticks(scaled(*CHAOTIC))
+    python = clients["Python"]
+    wait_until("a gap", lambda: _gaps(python), python)
+    relay.interrupt()
+    relay.expect_end()
+    rows = tape.rows(tapes)
+    # A client in full mode is not sent leaner packets.
+    full = [row for row in rows if row["mode"] == "full"]
+    for client, collector in clients.items():
+        recorded = tape.by_token(tape.as_reported(row, "full", client) for row in full)
+        for token, found in tape.by_token(collector.ticks()).items():
+            starts = range(SNAPSHOTS + 1)
+            same = [len(found) - it for it in starts if _ends_with(recorded[token], found[it:])]
+            expect_that(f"{client}: ticks of {token}", same, "as on the tape", same)
+        expect(f"{client}: connects", len(collector.events("connect")), 1)
+    _without_ticks(python)
+    expect_totals(relay)
+    summary = relay.last()
+    expect("ticks on the tape", len(rows), summary["ticks_in"])
+    expect_that("gaps", summary["gaps"], "reported", summary["gaps"] > 0)
+    secrets = [account(1)["token"], relay.token]
+    expect_secret("the output", [*relay.lines[1:], *relay.errors], secrets)
+    files = [path.read_bytes() for path in tapes.rglob("*") if path.is_file()]
+    expect_secret("the tape", files, secrets)
+
+
+def _ends_with(long, short):
+    return long[len(long) - len(short) :] == short
