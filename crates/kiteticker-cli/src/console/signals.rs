@@ -64,8 +64,17 @@ impl Stop {
     /// # Cancel safety
     /// Cancel safe.
     pub(crate) async fn requested(&self) {
-        // The only error is a closed channel, and this clone keeps it open.
-        let _ = self.request.subscribe().wait_for(|&requested| requested).await;
+        let mut receiver = self.request.subscribe();
+        let mut request = pin!(receiver.wait_for(|&requested| requested));
+        poll_fn(|cx| {
+            // Tasks are woken one after the other: the value is there before this one is.
+            if self.is_requested() {
+                return Poll::Ready(());
+            }
+            // The only error is a closed channel, and this clone keeps it open.
+            request.as_mut().poll(cx).map(drop)
+        })
+        .await;
     }
 
     /// Runs work until it is done or a stop is requested; `None` if it was not done. Work that waits

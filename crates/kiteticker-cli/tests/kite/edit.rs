@@ -89,7 +89,7 @@ fn a_cut_tape_has_the_chosen_times_and_instruments() {
     assert_eq!(gaps, inspected(&path)["gaps"]);
     let to = directory.path().join("nothing");
     let ended = edit("cut", &[&path], &to, &["--from", "10:00"]);
-    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert_eq!(ended.code, Some(2), "{ended:?}");
     assert!(ended.err.contains("nothing is left"), "{ended:?}");
     assert_eq!(files_in(&to), [] as [PathBuf; 0]);
     let to = directory.path().join("unseen");
