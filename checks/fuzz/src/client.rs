@@ -82,7 +82,8 @@ fn serve(rest: Vec<u8>, mut input: &[u8], room: usize, piece: usize) -> Vec<u8> 
             && is_flushed
             && is_drained
         {
-            assert!(matches!(end, End::ClientClosed | End::ClientGone), "{end:?}");
+            let is_clients = matches!(end, End::ClientClosed | End::ClientGone | End::Violation(_));
+            assert!(is_clients, "{end:?}");
             return transcript;
         }
     }
