@@ -211,8 +211,9 @@ impl<S: Connection> ClientTask<S> {
     }
 
     /// Reads messages, and returns whether there were any, until a command is on its way to the hub
-    /// or the client has used up its budget, which the next tick of the timer renews. While the snapshot of the last command
-    /// waits, no other is read, so that a client that does not read has one waiting.
+    /// or the client has used up its budget, which the next tick of the timer renews. While the
+    /// snapshot of the last command waits, no other is read, so that a client that does not read
+    /// has one waiting.
     fn read(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<bool, Ended> {
         let mut has_read = false;
         while !self.awaits_hub

@@ -38,6 +38,14 @@ impl Client {
         Self::try_connect(relay, &key, &token).await.unwrap()
     }
 
+    /// Connects, subscribes instruments in full mode and waits for the snapshot of each.
+    pub(crate) async fn with_snapshots(relay: &Relay, name: &str, tokens: &[u32]) -> Self {
+        let mut client = Self::connect(relay, name).await;
+        client.mode(Mode::Full, tokens).await;
+        client.read_until("snapshots", |it| it.packets.len() == tokens.len()).await;
+        client
+    }
+
     pub(crate) async fn try_connect(relay: &Relay, key: &str, token: &str) -> Result<Self, Error> {
         let url = format!("{}/?api_key={key}&access_token={token}", relay.endpoint());
         let (socket, _) = in_time("the handshake", connect_async(url)).await?;

@@ -60,9 +60,7 @@ async fn a_client_that_joins_a_quiet_market_receives_the_last_packets_first() {
     let sim = quiet_sim().await;
     let manager = started(&sim).await;
     let relay = relay().start(&manager).await.unwrap();
-    let mut one = Client::connect(&relay, "one").await;
-    one.mode(Mode::Full, &[ONE, TWO]).await;
-    one.read_until("snapshots", |it| it.packets.len() == 2).await;
+    let mut one = Client::with_snapshots(&relay, "one", &[ONE, TWO]).await;
     tick(&sim, &mut one, ONE).await;
     let sent = sim.stats().ticks_sent;
     let mut two = Client::connect(&relay, "two").await;

@@ -133,9 +133,7 @@ async fn a_flood_of_commands_delays_its_own_client_only() {
     let sim = quiet_sim().await;
     let manager = started(&sim).await;
     let relay = relay().start(&manager).await.unwrap();
-    let mut one = Client::connect(&relay, "one").await;
-    one.mode(Mode::Full, &[ONE]).await;
-    one.read_until("a snapshot", |it| it.last(ONE).is_some()).await;
+    let mut one = Client::with_snapshots(&relay, "one", &[ONE]).await;
     let mut flooder = Client::connect(&relay, "two").await;
     let tokens: Vec<u32> = (1..=3_000).map(|number| number << 8 | 1).collect();
     let flood = tokio::spawn(async move {

@@ -17,10 +17,8 @@ async fn clients_are_informed_of_an_outage_and_of_what_it_missed() {
     let sim = quiet_sim().await;
     let manager = started(&sim).await;
     let relay = relay().start(&manager).await.unwrap();
-    let mut one = Client::connect(&relay, "one").await;
+    let mut one = Client::with_snapshots(&relay, "one", &[ONE]).await;
     let mut idle = Client::connect(&relay, "two").await;
-    one.mode(Mode::Full, &[ONE]).await;
-    one.read_until("a snapshot", |it| it.last(ONE).is_some()).await;
     sim.refuse_with(Some(Refusal::new(503, "")));
     sim.drop_all();
     one.read_until("the error", |it| it.text("error").is_some()).await;
@@ -49,10 +47,8 @@ async fn clients_are_informed_of_damaged_frames() {
     let sim = quiet_sim().await;
     let manager = started(&sim).await;
     let relay = relay().start(&manager).await.unwrap();
-    let mut one = Client::connect(&relay, "one").await;
+    let mut one = Client::with_snapshots(&relay, "one", &[ONE]).await;
     let mut idle = Client::connect(&relay, "two").await;
-    one.mode(Mode::Full, &[ONE]).await;
-    one.read_until("a snapshot", |it| it.last(ONE).is_some()).await;
     // Its only packet, so that the frame has no tick left.
     assert_eq!(sim.inject("upstream_key", Fault::TruncatedFrame { cut: 1 }), 1);
     one.read_until("the message", |it| it.text("message").is_some()).await;
@@ -67,9 +63,7 @@ async fn clients_stay_while_the_manager_waits_for_a_token_or_is_started_again() 
     let sim = quiet_sim().await;
     let manager = started(&sim).await;
     let relay = relay().start(&manager).await.unwrap();
-    let mut one = Client::connect(&relay, "one").await;
-    one.mode(Mode::Full, &[ONE, TWO]).await;
-    one.read_until("snapshots", |it| it.packets.len() == 2).await;
+    let mut one = Client::with_snapshots(&relay, "one", &[ONE, TWO]).await;
     sim.set_access_token("upstream_key", "of the next day");
     sim.drop_all();
     one.read_until("the error", |it| it.text("error").is_some()).await;
@@ -95,9 +89,7 @@ async fn an_outage_of_several_connections_is_one_error_and_another_reason_a_seco
     let manager = crate::stage::manager(&sim).connections(3).build().unwrap();
     manager.start().await.unwrap();
     let relay = relay().start(&manager).await.unwrap();
-    let mut one = Client::connect(&relay, "one").await;
-    one.mode(Mode::Full, &[ONE, TWO, 256_265]).await;
-    one.read_until("snapshots", |it| it.packets.len() == 3).await;
+    let mut one = Client::with_snapshots(&relay, "one", &[ONE, TWO, 256_265]).await;
     assert!(manager.distribution().iter().all(|it| it.len() == 1));
     sim.refuse_with(Some(Refusal::new(503, "")));
     sim.drop_all();
