@@ -1,7 +1,8 @@
 //! Fetches the list from Kite once a day and caches it on disk.
 //!
 //! Fetching blocks, so async programs should call it on a thread for blocking work. The request is
-//! in `download.rs`, its credentials in `authorization.rs`, the cache in `cache.rs`, and `trust.rs` compares a list with the cached one.
+//! in `download.rs`, its credentials in `authorization.rs`, the cache in `cache.rs`, and `trust.rs`
+//! compares a list with the cached one.
 
 mod authorization;
 mod cache;

@@ -20,9 +20,9 @@ impl Instruments {
     ///
     /// An instrument matches if each word is part of its symbol or name, or is its token, exchange,
     /// segment, type, strike or expiry (`2026-12-31`, `2026-12`, `dec`, `31dec`). Case is ignored.
-    /// The instrument with the token comes first, then symbols equal to the query come first, then symbols that start with it. Within these groups,
-    /// instruments that never expire come first, then those that match the words better, then those
-    /// that expire earlier.
+    /// The instrument with the token comes first, then symbols equal to the query, then symbols that
+    /// start with it. Within these groups, instruments that never expire come first, then those that
+    /// match the words better, then those that expire earlier.
     #[must_use]
     pub fn search(&self, words: &str, limit: usize) -> Vec<Instrument<'_>> {
         let list = self.list();
