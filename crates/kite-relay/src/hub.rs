@@ -19,9 +19,10 @@ use std::time::Duration;
 
 use kite_manager::{ConfigError, Manager, StreamConfig, StreamItem, TextItem, Texts, TickStream};
 use kite_server::{Utf8Bytes, session};
+use kite_wire::Mode;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio::sync::{Notify, oneshot};
 use tokio::task::yield_now;
 use tokio::time::{Instant, Interval, sleep_until};
 
@@ -34,7 +35,7 @@ use crate::repeats::Repeats;
 use crate::roster::{RelayClient, Roster};
 use crate::stats::{Figures, SocketFigures};
 use crate::table::Table;
-use crate::wishes::Wishes;
+use crate::wishes::{UpstreamFull, Wishes};
 use broadcasts::Broadcasts;
 use clients::Client;
 use declined::{Declined, Outcome};
@@ -76,6 +77,13 @@ pub(crate) struct Joined {
 pub(crate) enum Control {
     /// The roster has changed.
     RosterChanged,
+    /// Other instruments are to be subscribed whatever clients ask for.
+    SetInstruments {
+        instruments: Vec<(u32, Mode)>,
+        reply: oneshot::Sender<Result<(), UpstreamFull>>,
+    },
+    /// To be answered, as proof that the hub takes its inputs.
+    Respond(oneshot::Sender<()>),
     /// The clients are to be closed, at the latest at this time.
     Stop(Instant),
 }
@@ -218,6 +226,11 @@ impl Hub {
                     more.take(MAX_MESSAGES - 1).for_each(|message| self.on_message(message));
                 }
                 Input::Control(Some(Control::RosterChanged)) => self.on_roster_changed(),
+                Input::Control(Some(Control::SetInstruments { instruments, reply })) => {
+                    // The caller may have given up.
+                    let _ = reply.send(self.set_instruments(instruments));
+                }
+                Input::Control(Some(Control::Respond(reply))) => drop(reply.send(())),
                 Input::Control(Some(Control::Stop(deadline))) => self.stop(inputs, deadline),
                 // The relay was dropped.
                 Input::Control(None) => self.stop(inputs, Instant::now()),

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kite_manager::Credentials;
+use kite_wire::Mode;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
@@ -122,6 +124,34 @@ impl Relay {
         // Fails only if the hub has ended with the runtime.
         let _ = self.control.send(Control::RosterChanged);
         Ok(())
+    }
+
+    /// Replaces the instruments that are always subscribed, in at least these modes, no matter what
+    /// clients ask for; see [`RelayBuilder::instruments`]. Those that no longer stand there linger as
+    /// if a client had left them. No connection is closed.
+    ///
+    /// # Errors
+    /// Returns [`RelayError::Instruments`] if they do not fit beside those of the clients; nothing has
+    /// changed then.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: the request is handled whole.
+    pub async fn set_instruments(&self, instruments: &[(u32, Mode)]) -> Result<(), RelayError> {
+        let (reply, answer) = oneshot::channel();
+        let instruments = instruments.to_vec();
+        // Fails only if the hub has ended with the runtime.
+        let _ = self.control.send(Control::SetInstruments { instruments, reply });
+        answer.await.unwrap_or(Ok(())).map_err(RelayError::Instruments)
+    }
+
+    /// Waits until the task that serves all clients has taken this request, in its turn; for a
+    /// watchdog. Returns false if that task has ended.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn responds(&self) -> bool {
+        let (reply, answer) = oneshot::channel();
+        self.control.send(Control::Respond(reply)).is_ok() && answer.await.is_ok()
     }
 
     /// Stops: accepts no more connections, sends each client what is queued for it and closes it

@@ -95,6 +95,8 @@ pub(crate) struct Wishes {
     wishes: HashMap<u32, Wish>,
     /// When each instrument is to be looked at again; at most one entry for each.
     due: BTreeSet<(Instant, u32)>,
+    /// The fixed list.
+    fixed: BTreeMap<u32, Mode>,
     /// Number of instruments that a client or the fixed list has.
     wished: usize,
     /// Number of instruments subscribed upstream.
@@ -127,17 +129,44 @@ impl Wishes {
         fixed: impl IntoIterator<Item = (u32, Mode)>,
         now: Instant,
     ) -> Result<Self, UpstreamFull> {
-        let (wishes, due) = (HashMap::new(), BTreeSet::new());
-        let mut created = Self { config, wishes, due, wished: 0, subscribed: 0 };
-        for (token, mode) in fixed {
-            let change = Change { token, from: None, to: Some(mode) };
-            created.change(&change, Cause::Mode, now);
-        }
-        let (asked, capacity) = (created.wished, created.config.capacity);
-        if asked > capacity {
-            return Err(UpstreamFull { asked, free: capacity, capacity });
-        }
+        let (wishes, due, none) = (HashMap::new(), BTreeSet::new(), BTreeMap::new());
+        let mut created = Self { config, wishes, due, fixed: none, wished: 0, subscribed: 0 };
+        created.set_fixed(fixed, now)?;
         Ok(created)
+    }
+
+    /// Replaces the fixed list, of which several modes for one instrument count as the richest. What
+    /// is no longer wished lingers.
+    ///
+    /// # Errors
+    /// Returns [`UpstreamFull`] if the list does not fit beside what clients have; nothing has changed
+    /// then.
+    pub(crate) fn set_fixed(
+        &mut self,
+        fixed: impl IntoIterator<Item = (u32, Mode)>,
+        now: Instant,
+    ) -> Result<(), UpstreamFull> {
+        let mut list = BTreeMap::new();
+        for (token, mode) in fixed {
+            let richest = list.entry(token).or_insert(mode);
+            *richest = mode.max(*richest);
+        }
+        let clients = |token: &u32| self.wishes.get(token).map_or(0, Wish::clients);
+        let asked = list.keys().filter(|token| clients(token) == 0).count();
+        let freed = self.fixed.keys().filter(|it| clients(it) == 1 && !list.contains_key(it));
+        let (free, capacity) = (self.free() + freed.count(), self.config.capacity);
+        if asked > free {
+            return Err(UpstreamFull { asked, free, capacity });
+        }
+        let before = std::mem::replace(&mut self.fixed, list.clone());
+        for (&token, &from) in before.iter().filter(|(token, _)| !list.contains_key(token)) {
+            self.change(&Change { token, from: Some(from), to: None }, Cause::Unsubscribe, now);
+        }
+        for (token, mode) in list {
+            let change = Change { token, from: before.get(&token).copied(), to: Some(mode) };
+            self.change(&change, Cause::Mode, now);
+        }
+        Ok(())
     }
 
     /// Returns the number of instruments that fit in addition to those that a client or the fixed
@@ -241,6 +270,11 @@ impl Wishes {
 impl Wish {
     fn is_wished(&self) -> bool {
         self.wished().is_some()
+    }
+
+    /// Returns the number of clients in any mode, of which the fixed list is one.
+    fn clients(&self) -> u32 {
+        self.clients.iter().sum()
     }
 
     /// Returns the richest mode of any client.

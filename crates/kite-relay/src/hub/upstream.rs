@@ -14,6 +14,7 @@ use super::{Hub, Inputs};
 use crate::client::ToClient;
 use crate::losses::Losses;
 use crate::outage::Reason;
+use crate::wishes::UpstreamFull;
 
 /// Texts that Kite sends each new socket.
 #[derive(Debug, Default)]
@@ -138,6 +139,16 @@ impl Hub {
                 self.losses.on_up(self.slot(&connection.account, connection.connection));
             }
         }
+    }
+
+    /// Replaces the instruments that are always subscribed.
+    pub(super) fn set_instruments(
+        &mut self,
+        instruments: Vec<(u32, Mode)>,
+    ) -> Result<(), UpstreamFull> {
+        self.wishes.set_fixed(instruments, Instant::now().into_std())?;
+        self.update_upstream();
+        Ok(())
     }
 
     /// Asks the manager for what has changed in the clients' wishes.

@@ -16,6 +16,7 @@ struct World {
     now: Instant,
     books: [Book; 3],
     server: Book,
+    fixed: Book,
     past: Vec<State>,
 }
 
@@ -31,16 +32,15 @@ impl World {
         let (now, config) = (Instant::now(), WishesConfig { capacity, ..WishesConfig::default() });
         let wishes = Wishes::new(config, fixed, now).unwrap();
         let (books, server, past) = (Default::default(), Book::new(), Vec::new());
-        let mut world = Self { wishes, now, books, server, past };
+        let fixed = fixed.into_iter().collect();
+        let mut world = Self { wishes, now, books, server, fixed, past };
         world.poll();
         world
     }
 
     fn wished(&self) -> Book {
         let mut wished = Book::new();
-        let fixed = self.past.first().map_or(&self.server, |first| &first.server).clone();
-        for (token, mode) in self.books.iter().flatten().map(|(&it, &mode)| (it, mode)).chain(fixed)
-        {
+        for (&token, &mode) in self.books.iter().chain([&self.fixed]).flatten() {
             let richest = wished.entry(token).or_insert(mode);
             *richest = mode.max(*richest);
         }
@@ -75,6 +75,14 @@ impl World {
         let changes = Changes::of(command, |token| book.get(&token).copied());
         self.wishes.check(&changes)?;
         self.apply(client, &changes);
+        Ok(())
+    }
+
+    /// Replaces the fixed list unless it is refused.
+    fn set_fixed(&mut self, fixed: Book) -> Result<(), UpstreamFull> {
+        self.wishes.set_fixed(fixed.clone(), self.now)?;
+        self.fixed = fixed;
+        self.poll();
         Ok(())
     }
 
@@ -153,6 +161,7 @@ enum Op {
     Mode(usize, Mode, Vec<u32>),
     Unsubscribe(usize, Vec<u32>),
     Leave(usize),
+    Fixed(Book),
     Wait(Duration),
 }
 
@@ -166,6 +175,8 @@ fn op() -> impl Strategy<Value = Op> {
         3 => (client(), mode, tokens()).prop_map(|(client, mode, it)| Op::Mode(client, mode, it)),
         3 => (client(), tokens()).prop_map(|(client, tokens)| Op::Unsubscribe(client, tokens)),
         1 => client().prop_map(Op::Leave),
+        1 => prop::collection::btree_map(0_u32..8, prop::sample::select(&Mode::ALL[..]), 0..6)
+            .prop_map(Op::Fixed),
         5 => ms.prop_map(|ms| Op::Wait(Duration::from_millis(ms))),
     ]
 }
@@ -179,6 +190,13 @@ fn run(world: &mut World, op: Op) -> Result<(), TestCaseError> {
         Op::Leave(client) => {
             world.leave(client);
             Ok(())
+        }
+        Op::Fixed(fixed) => {
+            let wished = world.books.iter().chain([&fixed]).flatten().map(|(&token, _)| token);
+            let fits = wished.collect::<BTreeSet<_>>().len() <= world.wishes.config.capacity;
+            let set = world.set_fixed(fixed);
+            prop_assert_eq!(set.is_ok(), fits);
+            return world.check();
         }
         Op::Wait(wait) => {
             world.wait(wait);
@@ -207,6 +225,7 @@ proptest! {
         prop_assert_eq!(&world.server, &world.wished());
         prop_assert_eq!(world.wishes.next_deadline(), None);
         (0..3).for_each(|client| world.leave(client));
+        world.set_fixed(Book::from([FIXED])).unwrap();
         world.wait(LINGER);
         prop_assert_eq!(&world.server, &Book::from([FIXED]));
         prop_assert_eq!(world.wishes.wishes.len(), 1);
@@ -311,4 +330,16 @@ fn a_linger_beyond_the_clock_never_ends() {
     assert!(!wishes.poll(now).is_empty());
     wishes.apply(&Changes::leaving([(1, Mode::Full)]), now);
     assert!(wishes.poll(now + Duration::from_secs(86_400 * 365)).is_empty());
+}
+
+#[test]
+fn a_full_fixed_list_can_be_exchanged_whole() {
+    let mut world = World::new(2, None);
+    world.set_fixed(Book::from([(1, Mode::Full), (2, Mode::Ltp)])).unwrap();
+    world.obey(0, Command::Mode(Mode::Quote, &[2])).unwrap();
+    let refused = world.set_fixed(Book::from([(3, Mode::Full), (4, Mode::Ltp)])).unwrap_err();
+    assert_eq!(refused, UpstreamFull { asked: 2, free: 1, capacity: 2 });
+    assert_eq!(world.server, Book::from([(1, Mode::Full), (2, Mode::Quote)]));
+    world.set_fixed(Book::from([(3, Mode::Full)])).unwrap();
+    assert_eq!(world.server, Book::from([(2, Mode::Quote), (3, Mode::Full)]));
 }

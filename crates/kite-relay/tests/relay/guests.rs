@@ -101,6 +101,32 @@ async fn clients_come_and_go_without_a_restart() {
 }
 
 #[tokio::test]
+async fn the_fixed_instruments_change_without_a_reconnect() {
+    let sim = quiet_sim().await;
+    let manager = crate::stage::manager(&sim).connection(|it| it.instrument_limit = 3);
+    let manager = manager.build().unwrap();
+    manager.start().await.unwrap();
+    let relay = relay().linger(Duration::ZERO).instruments(&[(ONE, Mode::Full), (256, Mode::Ltp)]);
+    let relay = relay.start(&manager).await.unwrap();
+    let subscribed =
+        |wanted: &[(u32, Mode)]| sim.subscriptions() == [wanted.iter().copied().collect()];
+    until("the first list", || subscribed(&[(ONE, Mode::Full), (256, Mode::Ltp)])).await;
+    let mut one = Client::connect(&relay, "one").await;
+    one.subscribe(&[256]).await;
+    until("the client's mode", || subscribed(&[(ONE, Mode::Full), (256, Mode::Quote)])).await;
+
+    relay.set_instruments(&[(512, Mode::Full), (768, Mode::Ltp)]).await.unwrap();
+    let now = [(256, Mode::Quote), (512, Mode::Full), (768, Mode::Ltp)];
+    until("the second list", || subscribed(&now)).await;
+    let error =
+        relay.set_instruments(&[1, 2, 3].map(|token| (token, Mode::Ltp))).await.unwrap_err();
+    assert!(matches!(error, RelayError::Instruments(_)), "{error}");
+    assert!(relay.responds().await && subscribed(&now));
+    one.sync().await;
+    assert_eq!(sim.stats().connections_total, 1);
+}
+
+#[tokio::test]
 async fn without_clients_one_pair_is_made() {
     let sim = quiet_sim().await;
     let manager = started(&sim).await;
