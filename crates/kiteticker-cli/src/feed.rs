@@ -8,6 +8,7 @@ pub(crate) mod deadline;
 pub(crate) mod first_price;
 pub(crate) mod link;
 pub(crate) mod outage;
+pub(crate) mod settings;
 pub(crate) mod tapes;
 
 use std::path::PathBuf;
@@ -70,6 +71,12 @@ pub(crate) enum Speed {
     Times(f64),
     /// As fast as the tape can be read.
     Max,
+}
+
+impl Default for Speed {
+    fn default() -> Self {
+        Self::Times(1.0)
+    }
 }
 
 impl FromStr for Speed {

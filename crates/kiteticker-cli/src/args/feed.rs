@@ -10,26 +10,20 @@ use kite_conn::Endpoint;
 use kite_instruments::Date;
 use kite_wire::Mode;
 
-use crate::args::period::Period;
 use crate::args::range::within;
 use crate::args::select::SelectArgs;
 use crate::blocking;
-use crate::console::output::Output;
 use crate::console::paths;
 use crate::exit::CliError;
 use crate::faults;
-use crate::feed::credentials::{self, Origin};
-use crate::feed::deadline::Deadline;
-use crate::feed::{Feed, LiveFeed, ReplayFeed, SimFeed, Speed};
+use crate::feed::settings::{FeedSettings, FeedSource};
+use crate::feed::{SimFeed, Speed};
 use crate::format::times::{self, Moment};
-use crate::network::{Choice, Network, Target};
+use crate::network::Network;
 use crate::plain_text::{self, trimmed};
 
-/// Longer stretches in which nothing was recorded are shortened to this.
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-
 /// The source of ticks.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Source of ticks (default: Kite)")]
 pub(crate) struct FeedArgs {
     /// Use the simulated market; no account needed
@@ -49,7 +43,7 @@ pub(crate) struct FeedArgs {
     chaos: Option<Duration>,
     /// With --sim: N instruments from all segments and those named; at most 9,000
     #[arg(long, value_name = "N", requires = "sim", conflicts_with = "replay", value_parser = within(1..=9_000_u16), allow_hyphen_values = true)]
-    pub(crate) count: Option<u16>,
+    count: Option<u16>,
     /// With --replay: speed factor, or max [1]
     #[arg(
         long,
@@ -82,65 +76,29 @@ pub(crate) struct FeedArgs {
 }
 
 impl FeedArgs {
-    /// Returns the chosen times of a replayed tape.
-    pub(crate) fn period(&self) -> Period {
-        Period::new(self.from, self.until, self.days.clone())
-    }
-
-    /// Returns when the command ends by the clock, of which `--for` counts from now. The end of
-    /// `--until` in a replay is that of its tape.
-    pub(crate) fn deadline(&self) -> Result<Deadline, CliError> {
-        let until = self.until.filter(|_| self.replay.is_empty());
-        Ok(Deadline::default().until(until)?.after(self.lasts))
-    }
-
-    /// Returns whether the simulated market is used.
-    pub(crate) fn is_sim(&self) -> bool {
-        self.sim
-    }
-
-    /// Returns whether tapes are replayed.
-    pub(crate) fn is_replay(&self) -> bool {
-        !self.replay.is_empty()
-    }
-
-    /// Builds the feed; for Kite, also finds the credentials and reports their source.
-    pub(crate) fn feed(&self, output: Output) -> Result<Feed, CliError> {
-        if self.sim {
+    /// Returns what the arguments say, with the defaults for what they leave open.
+    pub(crate) fn settings(self) -> FeedSettings {
+        let source = if self.sim {
             let default = SimFeed::default();
-            return Ok(Feed::Sim(SimFeed {
-                seed: self.seed.unwrap_or(default.seed),
-                rate: self.rate.unwrap_or(default.rate),
-                chaos: self.chaos,
-            }));
-        }
-        if !self.replay.is_empty() {
-            return Ok(Feed::Replay(ReplayFeed {
-                paths: self.replay.clone(),
-                speed: self.speed.unwrap_or(Speed::Times(1.0)),
-                windows: None,
-                // The hours between two sessions are not worth watching or recording.
-                longest_pause: Some(LONGEST_PAUSE),
-                looks_back: true,
-            }));
-        }
-        let endpoint = self.endpoint.clone().unwrap_or_default();
-        let choice = self.network.choose(Target::from(&endpoint))?;
-        let found = credentials::find(self.credentials.as_deref())?;
-        output.note(format_args!("credentials from {}", found.origin));
-        if let Choice::Through { proxy, origin } = choice {
-            output.note(format_args!("through the proxy {proxy}, from {origin}"));
-        }
-        let file = match found.origin {
-            Origin::File(path) => Some(path),
-            Origin::Environment | Origin::Prompt => None,
+            let (seed, rate) =
+                (self.seed.unwrap_or(default.seed), self.rate.unwrap_or(default.rate));
+            let market = SimFeed { seed, rate, chaos: self.chaos };
+            FeedSource::Sim { market, count: self.count }
+        } else if self.replay.is_empty() {
+            FeedSource::Server {
+                endpoint: self.endpoint.unwrap_or_default(),
+                credentials: self.credentials,
+                network: self.network,
+            }
+        } else {
+            FeedSource::Tapes {
+                paths: self.replay,
+                speed: self.speed.unwrap_or_default(),
+                from: self.from,
+                days: self.days,
+            }
         };
-        Ok(Feed::Live(LiveFeed {
-            file,
-            credentials: found.credentials,
-            endpoint,
-            network: self.network.clone(),
-        }))
+        FeedSettings { source, lasts: self.lasts, until: self.until }
     }
 }
 

@@ -54,10 +54,10 @@ pub(crate) struct Watch {
 
 /// Shows the table until the user quits.
 pub(crate) async fn run(args: &Watch, output: Output, stop: Stop) -> Result<Status, CliError> {
-    let deadline = args.feed.deadline()?;
+    let feed = args.feed.clone().settings();
+    let deadline = feed.deadline()?;
     let requested = requested(args)?;
-    let feed = &args.feed;
-    let finding = selection::find(&requested, feed, Need::Shown, deadline, output, &stop);
+    let finding = selection::find(&requested, &feed, Need::Shown, deadline, output, &stop);
     let Some(Selection { instruments, names, feed, lacks_parts }) =
         stop.until_done(finding).await?
     else {

@@ -8,12 +8,13 @@ use kite_manager::MAX_CONNECTIONS;
 use kite_tape::{Reel, Windows};
 use kite_wire::ist::Day;
 
-use crate::args::feed::{FeedArgs, InstrumentArgs};
+use crate::args::feed::InstrumentArgs;
 use crate::args::select::SelectArgs;
 use crate::console::output::Output;
 use crate::console::signals::Stop;
 use crate::exit::CliError;
 use crate::feed::deadline::Deadline;
+use crate::feed::settings::FeedSettings;
 use crate::feed::{Feed, ReplayFeed, first_price, tapes};
 use crate::format::numbers;
 use crate::instruments::choosing::Prices;
@@ -56,14 +57,14 @@ const HOW_TO_CHOOSE: &str = "name some, such as NSE:INFY or 408065, or pass --li
 /// other than the simulated one.
 pub(crate) async fn find(
     requested: &InstrumentArgs,
-    from: &FeedArgs,
+    from: &FeedSettings,
     need: Need,
     deadline: Deadline,
     output: Output,
     stop: &Stop,
 ) -> Result<Selection, CliError> {
     let has_own = from.is_replay() || (from.is_sim() && requested.instruments_file.is_none());
-    let is_forgotten = requested.is_empty() && from.count.is_none() && !has_own;
+    let is_forgotten = requested.is_empty() && from.count().is_none() && !has_own;
     if is_forgotten && need == Need::Recorded {
         return Err(CliError::usage("no instrument to record is named").help(HOW_TO_CHOOSE));
     }
@@ -86,7 +87,7 @@ pub(crate) async fn find(
 /// of an underlying may be waited for, and as many as `--count` for the simulator. May be none.
 pub(crate) async fn find_named(
     requested: &InstrumentArgs,
-    from: &FeedArgs,
+    from: &FeedSettings,
     need: Need,
     deadline: Deadline,
     output: Output,
@@ -138,7 +139,7 @@ pub(crate) async fn find_named(
     instruments.extend(described.into_iter().map(|(_, named)| named));
     let mut seen = BTreeSet::new();
     instruments.retain(|named| seen.insert(named.token));
-    if let Some(count) = from.count {
+    if let Some(count) = from.count() {
         let tokens = kite_sim::universe(count.into());
         instruments.extend(tokens.into_iter().map(|token| names.named(token)));
         instruments.sort_by_key(|named| named.token);

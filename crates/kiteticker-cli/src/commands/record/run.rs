@@ -30,11 +30,12 @@ const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 
 /// Records until its time is over, the replayed tape ends, or the user stops it.
 pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Status, CliError> {
-    let deadline = args.feed.deadline()?;
+    let feed = args.feed.clone().settings();
+    let deadline = feed.deadline()?;
     args.config(Vec::new()).validate().map_err(|error| not_started(&args, error))?;
     tapes::check_directory(("--to", &args.to))?;
-    let (instruments, feed) = (&args.instruments, &args.feed);
-    let finding = selection::find(instruments, feed, Need::Recorded, deadline, output, &stop);
+    let instruments = &args.instruments;
+    let finding = selection::find(instruments, &feed, Need::Recorded, deadline, output, &stop);
     let found = stop.until_done(finding).await;
     let is_unable = matches!(&found, Err(error) if error.status() != Status::Findings);
     if args.json && !is_unable && !matches!(found, Ok(Some(_))) {

@@ -185,16 +185,17 @@ impl ServeArgs {
     /// Returns the settings, checked as far as possible without files and network.
     pub(super) fn settings(self) -> Result<Settings, CliError> {
         let relay = self.relay.settings()?;
-        if relay.slow == SlowClients::Block && !self.feed.is_replay() {
+        let feed = self.feed.settings();
+        if relay.slow == SlowClients::Block && !feed.is_replay() {
             return Err(CliError::usage("--slow block would hold up the feed of all clients")
                 .help("only a replay can wait: use it with --replay"));
         }
-        if self.sockets.is_some() && !self.feed.is_replay() {
+        if self.sockets.is_some() && !feed.is_replay() {
             return Err(CliError::usage("--sockets needs --replay"));
         }
         relay.check()?;
         Ok(Settings {
-            feed: self.feed,
+            feed,
             instruments: self.instruments,
             connections: self.connections.unwrap_or(MAX_CONNECTIONS),
             relay,

@@ -8,9 +8,10 @@ use std::time::Duration;
 use kite_relay::{Heartbeats, Relay, RelayBuilder, RelayClient, RelayError, SlowClients, TlsFiles};
 use kite_server::AccountError;
 
-use crate::args::feed::{FeedArgs, InstrumentArgs};
+use crate::args::feed::InstrumentArgs;
 use crate::exit::CliError;
 use crate::feed::credentials;
+use crate::feed::settings::FeedSettings;
 
 /// Advice for an address that other machines reach.
 const HOW_TO_SECURE: &str = "add --tls-cert and --tls-key, or --insecure if the network is trusted";
@@ -18,7 +19,7 @@ const HOW_TO_SECURE: &str = "add --tls-cert and --tls-key, or --insecure if the 
 /// The settings of a run.
 #[derive(Debug)]
 pub(super) struct Settings {
-    pub(super) feed: FeedArgs,
+    pub(super) feed: FeedSettings,
     /// Instruments that are always subscribed.
     pub(super) instruments: InstrumentArgs,
     /// Sockets of the account.
