@@ -45,7 +45,7 @@ const CHECK_EVERY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Acceptor {
     pub(crate) admission: Arc<Admission<()>>,
-    pub(crate) door: Door,
+    pub(crate) door: Arc<Door>,
     pub(crate) tls: Option<TlsSetup>,
     pub(crate) roster: Arc<Mutex<Roster>>,
     pub(crate) figures: Arc<Figures>,

@@ -207,7 +207,7 @@ impl RelayBuilder {
         let address = Address { address: bound, is_tls: tls.is_some() };
         let acceptor = Arc::new(Acceptor {
             admission: Arc::new(Admission::new(accounts, Arc::new(Changes::default()))),
-            door: Door::new(self.door),
+            door: Arc::new(Door::new(self.door)),
             tls,
             roster,
             figures,

@@ -65,7 +65,7 @@ pub use error::RelayError;
 pub use groups::{GroupId, Groups};
 pub use losses::Heartbeats;
 pub use queue::{Outgoing, Overrun, Queue, QueueConfig, QueueCounts, SlowClients};
-pub use relay::{Relay, RelayStopped};
+pub use relay::{Relay, RelayCounts, RelayStopped};
 pub use roster::RelayClient;
 pub use stats::{ClientStats, RelayStats};
 pub use wishes::UpstreamFull;

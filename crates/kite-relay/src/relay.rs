@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kite_manager::Credentials;
+use kite_server::{Admission, Door};
 use kite_wire::Mode;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
@@ -17,7 +18,7 @@ use crate::builder::RelayBuilder;
 use crate::error::RelayError;
 use crate::hub::Control;
 use crate::roster::{RelayClient, accounts};
-use crate::stats::RelayStats;
+use crate::stats::{Figures, RelayStats};
 
 /// How much longer than the clients' deadline the relay's own tasks may take.
 const MARGIN: Duration = Duration::from_secs(1);
@@ -50,6 +51,26 @@ pub(crate) struct Address {
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://{}", if self.is_tls { "wss" } else { "ws" }, self.address)
+    }
+}
+
+/// Reads the counts of a relay, also after it has stopped. Cheap to clone; does not keep the relay
+/// running.
+#[derive(Debug, Clone)]
+pub struct RelayCounts {
+    admission: Arc<Admission<()>>,
+    door: Arc<Door>,
+    figures: Arc<Figures>,
+}
+
+impl RelayCounts {
+    /// Returns the counts so far.
+    #[must_use]
+    pub fn stats(&self) -> RelayStats {
+        // The address of a refused client is noted after the refusal is counted.
+        let refused = self.admission.refused();
+        let last_refused = self.door.last_refused();
+        RelayStats { last_refused, ..self.figures.stats(refused) }
     }
 }
 
@@ -102,10 +123,18 @@ impl Relay {
     /// Returns the counts so far.
     #[must_use]
     pub fn stats(&self) -> RelayStats {
-        // The address of a refused client is noted after the refusal is counted.
-        let refused = self.acceptor.admission.refused();
-        let last_refused = self.acceptor.door.last_refused();
-        RelayStats { last_refused, ..self.acceptor.figures.stats(refused) }
+        self.counts().stats()
+    }
+
+    /// Returns a reader of the counts for another thread or task.
+    #[must_use]
+    pub fn counts(&self) -> RelayCounts {
+        let acceptor = &self.acceptor;
+        RelayCounts {
+            admission: Arc::clone(&acceptor.admission),
+            door: Arc::clone(&acceptor.door),
+            figures: Arc::clone(&acceptor.figures),
+        }
     }
 
     /// Replaces the clients that may connect. Sockets of clients that are no longer listed, or whose

@@ -35,6 +35,13 @@ impl Distribution {
         self.counts.quantile_bucket(share).ok().flatten().map(|bucket| bucket.end())
     }
 
+    /// Returns the groups that have values, in ascending order: the largest value of each and the
+    /// number of its values.
+    pub fn groups(&self) -> impl Iterator<Item = (u64, u64)> {
+        let groups = self.counts.into_iter().filter(|group| group.count() > 0);
+        groups.map(|group| (group.end(), group.count()))
+    }
+
     /// Adds the values of another distribution.
     #[must_use]
     pub fn merged(&self, other: &Self) -> Self {
@@ -100,6 +107,18 @@ mod tests {
         assert_eq!(recorder.read().quantile(1.0), Some(MAX_VALUE));
         assert_eq!(recorder.read().quantile(0.0), Some(0));
         assert_eq!(Distribution::default().quantile(0.5), None);
+    }
+
+    #[test]
+    fn groups_have_all_values() {
+        let recorder = Recorder::default();
+        for value in [0, 7, 7, 1_000, u64::MAX] {
+            recorder.record(value);
+        }
+        let groups: Vec<_> = recorder.read().groups().collect();
+        assert_eq!((&groups[..2], groups.len()), (&[(0, 1), (7, 2)][..], 4));
+        assert!((1_000..1_031).contains(&groups[2].0) && groups[2].1 == 1);
+        assert_eq!(groups[3], (MAX_VALUE, 1));
     }
 
     #[test]

@@ -1,0 +1,148 @@
+//! What happened to the feed: counts of gaps, and the last events that matter.
+//!
+//! A manager counts frames and losses, but not what was missed, so its events are listened to.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use kite_manager::{Event, Events, Gap, ManagerEvent, OneLine, Severity, Stamp};
+use serde::Serialize;
+
+use crate::state::State;
+
+/// Number of incidents kept.
+const KEPT: usize = 100;
+
+/// Number of characters of a text. One from a server may be as long as a message.
+const LONGEST: usize = 500;
+
+/// An event that matters to a reader.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Incident {
+    /// When it was noticed.
+    pub(crate) unix_ms: u64,
+    /// `recovery`, `notice`, `warning` or `error`.
+    pub(crate) severity: &'static str,
+    /// The event's name in snake case, such as `gap`, `down`, `up` or `moved`.
+    pub(crate) kind: &'static str,
+    pub(crate) text: String,
+}
+
+/// Counts of what was missed, and the last incidents.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub(crate) struct Incidents {
+    /// Gaps of all connections.
+    pub(crate) gaps: u64,
+    /// Their time without ticks, summed.
+    pub(crate) gap_seconds: f64,
+    /// Events that were not received, so that gaps may be among them.
+    pub(crate) events_missed: u64,
+    /// The last incidents, the oldest first.
+    pub(crate) last: VecDeque<Incident>,
+}
+
+impl Incidents {
+    fn note(&mut self, event: &ManagerEvent, unix_ms: u64) {
+        match event {
+            ManagerEvent::Connection { event: Event::Gap(gap), .. } => {
+                self.gaps += 1;
+                self.gap_seconds += without_ticks(gap).as_secs_f64();
+            }
+            ManagerEvent::Lagged { missed } => self.events_missed += missed,
+            _ => {}
+        }
+        let Some(severity) = name(event.severity()) else { return };
+        if self.last.len() == KEPT {
+            self.last.pop_front();
+        }
+        let text = OneLine(event).to_string().chars().take(LONGEST).collect();
+        self.last.push_back(Incident { unix_ms, severity, kind: kind(event), text });
+    }
+}
+
+/// Returns how long a gap lasted, or if ticks have not resumed, until they could.
+fn without_ticks(gap: &Gap) -> Duration {
+    gap.without_ticks().unwrap_or_else(|| gap.up.since(gap.last_heard))
+}
+
+/// Returns the name of a severity; `None` for details.
+fn name(severity: Severity) -> Option<&'static str> {
+    match severity {
+        Severity::Detail => None,
+        Severity::Recovery => Some("recovery"),
+        Severity::Warning => Some("warning"),
+        Severity::Error => Some("error"),
+        _ => Some("notice"),
+    }
+}
+
+fn kind(event: &ManagerEvent) -> &'static str {
+    match event {
+        ManagerEvent::Connection { event, .. } => event.name(),
+        ManagerEvent::Moved { .. } => "moved",
+        ManagerEvent::Dark { .. } => "dark",
+        ManagerEvent::Stopped(_) => "stopped",
+        ManagerEvent::Lagged { .. } => "lagged",
+        _ => "other",
+    }
+}
+
+/// Notes the events of the manager's runs, for ever.
+pub(crate) async fn follow(state: State, mut events: Events) {
+    loop {
+        match events.recv().await {
+            Some(event) => {
+                let unix_ms = Stamp::now().to_unix_ns() / 1_000_000;
+                state.incidents.lock().note(&event, unix_ms);
+            }
+            // The next run.
+            None => events = state.manager.events(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kite_manager::{AccountId, Stopped};
+
+    use super::*;
+
+    fn dark(tokens: &[u32]) -> ManagerEvent {
+        let account = AccountId::from("mine");
+        ManagerEvent::Dark { account, connection: 0, tokens: tokens.into() }
+    }
+
+    #[test]
+    fn the_last_incidents_are_kept_in_order() {
+        let mut incidents = Incidents::default();
+        for unix_ms in 0..(KEPT as u64 + 3) {
+            incidents.note(&dark(&[1, 2]), unix_ms);
+        }
+        assert_eq!(incidents.last.len(), KEPT);
+        assert_eq!((incidents.last[0].unix_ms, incidents.last[KEPT - 1].unix_ms), (3, 102));
+        let Incident { severity, kind, text, .. } = &incidents.last[0];
+        assert_eq!((*severity, *kind), ("error", "dark"));
+        let words = "connection 1 of mine: down; no other connection has room for 2 of its \
+                     instruments";
+        assert_eq!(text, words);
+    }
+
+    #[test]
+    fn missed_events_are_counted_and_an_end_is_an_incident() {
+        let mut incidents = Incidents::default();
+        incidents.note(&ManagerEvent::Lagged { missed: 7 }, 1);
+        incidents.note(&ManagerEvent::Stopped(Stopped::NOTHING), 2);
+        assert_eq!((incidents.events_missed, incidents.gaps), (7, 0));
+        let kinds: Vec<_> = incidents.last.iter().map(|it| (it.kind, it.severity)).collect();
+        assert_eq!(kinds, [("lagged", "warning"), ("stopped", "notice")]);
+    }
+
+    #[test]
+    fn a_gap_lasts_until_the_first_tick_or_else_until_the_next_socket() {
+        let at = |second: u64| Stamp::from_nanos(second * 1_000_000_000);
+        let mut gap = Gap::new(at(10), at(12), at(15));
+        assert_eq!(without_ticks(&gap), Duration::from_secs(5));
+        gap.resumed = Some(at(16));
+        assert_eq!(without_ticks(&gap), Duration::from_secs(6));
+    }
+}
