@@ -32,8 +32,6 @@ pub(crate) struct Book {
     pub(crate) explained: u64,
     /// Frames from the first packet of a new subscription whose snapshot was due.
     pub(crate) snapshots: u64,
-    /// Packets of instruments that come and go that were older than the one before.
-    pub(crate) late: u64,
     wrong: Vec<String>,
 }
 
@@ -83,7 +81,6 @@ impl Book {
             unexplained: 0,
             explained: 0,
             snapshots: 0,
-            late: 0,
             wrong: Vec::new(),
         }
     }
@@ -277,12 +274,6 @@ impl Book {
         let Some(&least) = later.first() else {
             let is_older = !steps(0, chain.least).is_empty();
             chain.steps = before;
-            // An instrument that was unsubscribed may be subscribed on another connection while the
-            // first one still delivers it. The fixed ones stay where they are.
-            if is_older && !self.market.is_fixed(token) {
-                self.late += 1;
-                return;
-            }
             let what = if is_older { "older than the one before" } else { "never sent" };
             return self.wrong(format!("a packet of {token} in {mode} that was {what}"));
         };

@@ -50,8 +50,6 @@ pub(crate) struct Notes {
     pub(crate) packets: u64,
     pub(crate) snapshots: u64,
     pub(crate) explained: u64,
-    /// Packets of instruments that come and go that were older than the one before.
-    pub(crate) late: u64,
     /// Steps missing without a gap, by client.
     pub(crate) unexplained: BTreeMap<String, (u64, Vec<String>)>,
 }

@@ -26,7 +26,6 @@ const HEAD: usize = 4;
 #[derive(Debug)]
 pub(crate) struct Market {
     sim: Arc<Sim>,
-    fixed: Vec<u32>,
     past: Mutex<BTreeMap<u32, Past>>,
 }
 
@@ -49,7 +48,7 @@ struct State {
 impl Market {
     pub(crate) fn new(plan: &Plan, sim: Arc<Sim>) -> Self {
         let past = plan.all().into_iter().map(|token| (token, Past::new(plan.seed, token)));
-        Self { sim, fixed: plan.fixed.clone(), past: Mutex::new(past.collect()) }
+        Self { sim, past: Mutex::new(past.collect()) }
     }
 
     /// Returns the steps from `least` to `most` at which the instrument's packet in this mode had
@@ -74,11 +73,6 @@ impl Market {
         let states = past.states.iter().skip(skipped).take_while(|state| state.step <= most);
         let same = states.filter(|state| state.packets[mode as usize] == hash);
         same.map(|state| state.step).collect()
-    }
-
-    /// Returns whether an instrument is always subscribed.
-    pub(crate) fn is_fixed(&self, token: u32) -> bool {
-        self.fixed.contains(&token)
     }
 
     /// Returns whether an instrument's quotes have a volume, which no two of them have in common.

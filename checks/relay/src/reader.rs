@@ -157,7 +157,6 @@ impl Reader {
         notes.packets += self.book.packets;
         notes.snapshots += self.book.snapshots;
         notes.explained += self.book.explained;
-        notes.late += self.book.late;
         let unexplained = notes.unexplained.entry(self.name.clone()).or_default();
         unexplained.0 += self.book.unexplained;
         unexplained.1.extend(texts);

@@ -52,9 +52,10 @@ fn write_world(f: &mut fmt::Formatter<'_>, world: &World) -> fmt::Result {
     writeln!(f, "\n{:?}", world.plan.policy)?;
     writeln!(
         f,
-        "  {} ticks in, {} missed, {} gaps, {} losses upstream",
+        "  {} ticks in, {} missed, {} departed, {} gaps, {} losses upstream",
         stats.ticks_in,
         stats.ticks_missed,
+        world.departed_ticks,
         stats.gaps,
         world.outages.len()
     )?;
@@ -81,8 +82,8 @@ fn write_world(f: &mut fmt::Formatter<'_>, world: &World) -> fmt::Result {
     )?;
     writeln!(
         f,
-        "  {} packets checked, {} snapshots, {} jumps explained, {} late, {} frames damaged",
-        notes.packets, notes.snapshots, notes.explained, notes.late, stats.damaged_frames
+        "  {} packets checked, {} snapshots, {} jumps explained, {} frames damaged",
+        notes.packets, notes.snapshots, notes.explained, stats.damaged_frames
     )?;
     if let Some(slow) = stats.clients.iter().find(|client| client.name == slow::TO_THE_END) {
         writeln!(f, "  {slow:?}")?;

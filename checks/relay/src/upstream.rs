@@ -33,8 +33,7 @@ const HEAL_AFTER: Duration = Duration::from_secs(6);
 const AWAY: Duration = Duration::from_secs(5);
 
 /// Faults on single sockets. Those that withhold packets without a loss are left out, because nothing
-/// can report them. So are slow links and servers that stop reading: an instrument that was
-/// unsubscribed would often be subscribed on another connection while the first one still sends it.
+/// can report them.
 const KINDS: &[FaultKind] = &[
     FaultKind::Refusal,
     FaultKind::SlowHandshake,
@@ -46,6 +45,8 @@ const KINDS: &[FaultKind] = &[
     FaultKind::EndOfStream,
     FaultKind::HalfOpen,
     FaultKind::Stalls,
+    FaultKind::StopsReading,
+    FaultKind::SlowLink,
     FaultKind::TruncatedFrame,
     FaultKind::LyingCount,
     FaultKind::OversizedFrame,

@@ -56,6 +56,8 @@ pub(crate) struct World {
     placement: Vec<Vec<u32>>,
     /// Ticks and gaps by the manager's count.
     manager_ticks: u64,
+    /// Ticks that it left out, of instruments that had left their connection.
+    pub(crate) departed_ticks: u64,
     manager_gaps: u64,
     messages: u64,
 }
@@ -110,7 +112,7 @@ pub(crate) async fn run(plan: Plan) -> Result<World, Box<dyn Error + Send + Sync
     if format!("{relay:?}{:?}", relay.stats()).contains(MARK) {
         common.wrong("world", "the relay's Debug shows a credential");
     }
-    let manager_ticks = upstream.manager.snapshot().total.ticks;
+    let total = upstream.manager.snapshot().total;
     let placement = upstream.manager.distribution();
     let stopped = relay.stop(STOP).await;
     let (steady, slow) = join(staying, &common).await;
@@ -129,7 +131,8 @@ pub(crate) async fn run(plan: Plan) -> Result<World, Box<dyn Error + Send + Sync
         slow,
         notes,
         outages,
-        manager_ticks,
+        manager_ticks: total.ticks,
+        departed_ticks: total.departed_ticks,
         manager_gaps,
         messages: upstream.messages,
     })

@@ -239,6 +239,10 @@ impl<S: Sink> Sink for NextBatch<S> {
         self.beside.on_command(command);
     }
 
+    fn on_departed(&mut self, tokens: &[u32]) {
+        self.beside.on_departed(tokens);
+    }
+
     fn poll_drained(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.beside.poll_drained(cx)
     }

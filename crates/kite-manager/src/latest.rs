@@ -10,7 +10,7 @@ mod tests;
 use std::fmt;
 use std::sync::Arc;
 
-use kite_conn::{Batch, Event, Sink, Stamp};
+use kite_conn::{Batch, Stamp};
 use kite_wire::{Command, CommandKind, Packet, Tick, TokenMap};
 use parking_lot::RwLock;
 
@@ -19,7 +19,8 @@ use self::table::{Copied, Table, Writer};
 /// Reads the newest packet of any instrument, across all connections. Cheap to clone.
 ///
 /// It holds the packets of the current run, or of the last one while stopped; an instrument that
-/// has been unsubscribed keeps its last packet. Instruments that were never subscribed on a
+/// has been unsubscribed keeps its last packet, and what its connection still receives of it is not
+/// stored. Instruments that were never subscribed on a
 /// connection are not stored, and of the others at most 65,536 per connection, twenty times what a
 /// connection can have at a time.
 #[derive(Debug, Clone)]
@@ -132,19 +133,21 @@ pub(crate) struct LatestSink {
     subscribed: TokenMap<()>,
 }
 
-impl Sink for LatestSink {
-    fn on_batch(&mut self, batch: &Batch) {
+impl LatestSink {
+    /// Stores the packets of a batch, apart from those of the instruments in `former`.
+    pub(crate) fn on_batch(&mut self, batch: &Batch, former: &TokenMap<()>) {
         let Self { table, instruments, subscribed } = self;
         let mut writer = Writer { table, len: instruments, subscribed };
         let received_ns = batch.received.as_nanos();
         for packet in batch.ticks.packets() {
-            writer.put(packet, received_ns, batch.epoch);
+            if former.is_empty() || !former.contains(packet.instrument_token()) {
+                writer.put(packet, received_ns, batch.epoch);
+            }
         }
     }
 
-    fn on_event(&mut self, _: &Event) {}
-
-    fn on_command(&mut self, command: Command<'_>) {
+    /// Handles a command that the connection sends.
+    pub(crate) fn on_command(&mut self, command: Command<'_>) {
         if command.kind() != CommandKind::Unsubscribe {
             for &token in command.tokens() {
                 self.subscribed.insert(token, ());

@@ -77,6 +77,7 @@ mod events;
 mod latest;
 mod manager;
 mod observe;
+mod own_sinks;
 mod pacing;
 mod run;
 mod seat;

@@ -22,9 +22,10 @@ use crate::account_id::AccountId;
 use crate::config::{MAX_CONNECTIONS, ManagerConfig};
 use crate::error::UnknownAccount;
 use crate::events::{Events, ManagerEvent, Orders, RunEnd, RunEvents, Texts};
-use crate::latest::{Latest, LatestSink, LatestTick};
+use crate::latest::{Latest, LatestTick};
+use crate::own_sinks::OwnSinks;
 use crate::seat::{Seat, Seats};
-use crate::stream::{Hub, HubSink, StreamConfig, TickStream};
+use crate::stream::{Hub, StreamConfig, TickStream};
 use crate::tap::{Tap, TapSinks};
 pub(crate) use account::Account;
 pub use builder::ManagerBuilder;
@@ -55,7 +56,7 @@ pub(crate) struct Core {
 }
 
 /// The sinks of a connection: taps, streams and the table of newest packets.
-pub(crate) type ManagerSink = (TapSinks, (HubSink, Option<LatestSink>));
+pub(crate) type ManagerSink = (TapSinks, OwnSinks);
 
 impl Manager {
     /// Creates a manager of one account, named by [`AccountId::default`]. Settings are checked and
@@ -224,6 +225,7 @@ impl Core {
     /// Creates the sinks of a slot in the current run.
     pub(crate) fn sink(&self, slot: usize) -> ManagerSink {
         let taps = TapSinks::new(&self.taps, &self.seats.seat(slot));
-        (taps, (self.hub.sink(slot), self.latest.as_ref().map(|latest| latest.sink(slot))))
+        let latest = self.latest.as_ref().map(|latest| latest.sink(slot));
+        (taps, OwnSinks { hub: self.hub.sink(slot), latest })
     }
 }

@@ -2,6 +2,7 @@
 
 mod filter;
 mod first;
+mod former;
 mod hub;
 mod item;
 mod merge;

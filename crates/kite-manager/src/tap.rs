@@ -79,6 +79,12 @@ impl Sink for TapSinks {
         }
     }
 
+    fn on_departed(&mut self, tokens: &[u32]) {
+        for sink in &mut self.0 {
+            sink.on_departed(tokens);
+        }
+    }
+
     fn poll_drained(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let drained = self.0.iter_mut().map(|sink| sink.poll_drained(cx));
         if drained.filter(Poll::is_pending).count() == 0 { Poll::Ready(()) } else { Poll::Pending }

@@ -49,7 +49,7 @@ impl World {
         let sum = |of: fn(&ClientStats) -> u64| stats.clients.iter().map(of).sum::<u64>();
         let left_out = stats.replaced + stats.dropped + stats.unsubscribed;
         let done = stats.ticks_out + stats.unsent + left_out;
-        let upstream = stats.ticks_in + stats.ticks_missed;
+        let upstream = stats.ticks_in + stats.ticks_missed + self.departed_ticks;
         let checks = [
             (self.stopped.is_complete, "not complete"),
             (stats.ticks_queued == done, "ticks queued are not ticks done"),

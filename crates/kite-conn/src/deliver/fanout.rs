@@ -35,6 +35,11 @@ impl<A: Sink, B: Sink> Sink for (A, B) {
         self.1.on_command(command);
     }
 
+    fn on_departed(&mut self, tokens: &[u32]) {
+        self.0.on_departed(tokens);
+        self.1.on_departed(tokens);
+    }
+
     fn poll_drained(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let (first, second) = (self.0.poll_drained(cx), self.1.poll_drained(cx));
         if first.is_ready() { second } else { first }
@@ -81,6 +86,12 @@ impl<S: Sink> Sink for Option<S> {
         }
     }
 
+    fn on_departed(&mut self, tokens: &[u32]) {
+        if let Some(sink) = self {
+            sink.on_departed(tokens);
+        }
+    }
+
     fn poll_drained(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.as_mut().map_or(Poll::Ready(()), |sink| sink.poll_drained(cx))
     }
@@ -112,6 +123,10 @@ impl<S: Sink + ?Sized> Sink for Box<S> {
 
     fn on_command(&mut self, command: Command<'_>) {
         (**self).on_command(command);
+    }
+
+    fn on_departed(&mut self, tokens: &[u32]) {
+        (**self).on_departed(tokens);
     }
 
     fn poll_drained(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -150,6 +165,10 @@ mod tests {
         fn on_command(&mut self, _: Command<'_>) {
             self.0 += 10_000;
         }
+
+        fn on_departed(&mut self, _: &[u32]) {
+            self.0 += 1_000_000;
+        }
     }
 
     fn batch() -> Batch {
@@ -166,11 +185,12 @@ mod tests {
         all.on_batch(&given);
         all.on_event(&Event::Closed { clean: true });
         all.on_command(Command::Subscribe(&[7]));
+        all.on_departed(&[7]);
         for lane in [&mut one, &mut other] {
             let Ok(LaneItem::Batch(taken)) = lane.try_recv() else { panic!("no batch") };
             assert_eq!(taken.frame().as_ptr(), given.frame().as_ptr());
         }
-        assert_eq!(all.1.unwrap().0, 10_101);
+        assert_eq!(all.1.unwrap().0, 1_010_101);
     }
 
     #[test]

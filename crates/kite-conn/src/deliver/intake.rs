@@ -166,6 +166,11 @@ impl<S: Sink> Intake<S> {
         self.call(|sink| sink.on_command(command));
     }
 
+    /// Passes on that the server no longer sends instruments, in order with the frames.
+    pub(crate) fn on_departed(&mut self, tokens: &[u32]) {
+        self.call(|sink| sink.on_departed(tokens));
+    }
+
     /// Records that instruments are no longer subscribed.
     pub(crate) fn on_unsubscribed(&mut self, tokens: &[u32]) {
         self.gaps.on_unsubscribed(tokens);

@@ -37,6 +37,17 @@ pub trait Sink: Send + 'static {
         let _ = command;
     }
 
+    /// Receives instruments that the server no longer sends after their unsubscribe command, in order
+    /// with the batches: packets of them that follow are of a later subscription.
+    ///
+    /// Kite confirms no command. A ping is sent after each unsubscribe command, and this is called
+    /// once it is answered, or after 30 s without an answer. It is also called for instruments that
+    /// were removed before they were subscribed on the server. A new socket starts without
+    /// subscriptions, so [`Event::Up`] means the same for all instruments. The default does nothing.
+    fn on_departed(&mut self, tokens: &[u32]) {
+        let _ = tokens;
+    }
+
     /// Returns whether the consumers have taken everything that this sink accepted. Polled at the
     /// end of a drain ([`Connection::drain`](crate::Connection::drain)), when no batch follows. The
     /// default is always ready.

@@ -103,6 +103,10 @@ impl<S: Sink, N: Network> Driver<S, N> {
     }
 
     fn on_pong(&mut self, now: Instant, payload: &[u8]) {
+        let departed = self.session.departed(payload);
+        if !departed.is_empty() {
+            self.intake.on_departed(&departed);
+        }
         let Some(round_trip) = self.session.on_pong(now, payload) else { return };
         let counts = &self.reporter.counters.socket;
         // Zero means "none", so a clock that did not advance counts as 1 ns.

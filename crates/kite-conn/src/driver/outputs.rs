@@ -39,6 +39,7 @@ impl<S: Sink, N: Network> Driver<S, N> {
                 Output::Ping(payload) => {
                     self.send(Message::Ping(Bytes::copy_from_slice(&payload)));
                 }
+                Output::Departed(tokens) => self.intake.on_departed(&tokens),
                 Output::StopWaiting => self.intake.stop_waiting(),
                 Output::SendClose => {
                     let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
@@ -71,6 +72,9 @@ impl<S: Sink, N: Network> Driver<S, N> {
         }
         if !removed.is_empty() {
             self.intake.on_unsubscribed(&removed);
+            if !self.session.is_live() {
+                self.intake.on_departed(&removed);
+            }
         }
         for handover in mail.taken_over {
             let epoch = self.session.is_live().then(|| self.session.epoch());

@@ -78,13 +78,13 @@ impl Book {
     }
 
     /// Passes the commands that make the announced set equal the desired one to `send`, and records
-    /// them as announced.
+    /// them as announced. Returns the instruments that were removed before they were announced.
     ///
     /// Unsubscriptions are first, because they make room below the server's limit. A mode always
     /// follows its subscribe, since quote as the default mode is known only from users' reports.
-    pub(crate) fn drain(&mut self, now: Instant, mut send: impl FnMut(Command<'_>)) {
+    pub(crate) fn drain(&mut self, now: Instant, mut send: impl FnMut(Command<'_>)) -> Vec<u32> {
         self.retry_doubted();
-        let (mut gone, mut new) = (Vec::new(), Vec::new());
+        let (mut gone, mut new, mut never) = (Vec::new(), Vec::new(), Vec::new());
         let mut modes: [Vec<u32>; Mode::ALL.len()] = Default::default();
         for token in std::mem::take(&mut self.changed) {
             match (self.desired.get(&token), self.announced.get(&token)) {
@@ -99,6 +99,7 @@ impl Book {
                     self.announced.insert(token, mode);
                     modes[mode as usize].push(token);
                 }
+                (None, None) => never.push(token),
                 _ => {}
             }
         }
@@ -115,6 +116,7 @@ impl Book {
                 send(Command::Mode(mode, tokens));
             }
         }
+        never
     }
 
     fn forget_old(&mut self, now: Instant) {

@@ -23,6 +23,7 @@
 
 mod backoff;
 mod book;
+mod departures;
 mod freshness;
 mod round_trip;
 mod watchdog;
@@ -34,6 +35,7 @@ use kite_wire::{Command, CommandKind, Mode};
 
 use self::backoff::Backoff;
 use self::book::Book;
+use self::departures::Departures;
 use self::freshness::Freshness;
 use self::round_trip::RoundTrip;
 use self::watchdog::{Finding, Watchdog};
@@ -103,6 +105,8 @@ pub(crate) enum Output {
     Renew,
     /// Send a ping with this payload.
     Ping([u8; 8]),
+    /// The server no longer sends these instruments, apart from later subscriptions.
+    Departed(Vec<u32>),
     /// Discard, from now on, what the sink does not accept immediately.
     StopWaiting,
     /// Send a close frame and continue reading until the stream ends ([`Input::Lost`]).
@@ -213,8 +217,28 @@ struct Live {
     watchdog: Watchdog,
     freshness: Freshness,
     round_trip: RoundTrip,
+    departures: Departures,
     /// When the socket failed, and why.
     broken: Option<(Instant, LossCause)>,
+}
+
+impl Live {
+    /// Sends the differences between the desired and the announced subscriptions. A ping follows an
+    /// unsubscribe command, because its answer shows that the server has read the command.
+    fn announce(&mut self, now: Instant, book: &mut Book, pending: &mut VecDeque<Output>) {
+        let mut never = book.drain(now, |command| {
+            pending.push_back(Output::Send(Sent::from(command)));
+            if command.kind() == CommandKind::Unsubscribe {
+                let ping = self.round_trip.ping(now);
+                self.departures.add(now, ping, command.tokens());
+                pending.push_back(Output::Ping(ping));
+            }
+        });
+        never.retain(|&token| !self.departures.contains(token));
+        if !never.is_empty() {
+            pending.push_back(Output::Departed(never));
+        }
+    }
 }
 
 /// The state of one connection.
@@ -337,6 +361,12 @@ impl Session {
         let Phase::Live(live) = &mut self.phase else { return None };
         live.watchdog.received(now);
         live.round_trip.on_pong(now, payload)
+    }
+
+    /// Returns the instruments that the server no longer sends because it has sent this pong.
+    pub(crate) fn departed(&mut self, payload: &[u8]) -> Vec<u32> {
+        let Phase::Live(live) = &mut self.phase else { return Vec::new() };
+        live.departures.on_pong(payload)
     }
 
     /// Handles an input.
@@ -470,8 +500,11 @@ impl Session {
                 // While writing is blocked, commands would only accumulate; the book merges them
                 // meanwhile.
                 if !live.watchdog.is_write_blocked() {
-                    let pending = &mut self.pending;
-                    self.book.drain(now, |it| pending.push_back(Output::Send(Sent::from(it))));
+                    live.announce(now, &mut self.book, &mut self.pending);
+                }
+                let overdue = live.departures.poll_overdue(now);
+                if !overdue.is_empty() {
+                    self.pending.push_back(Output::Departed(overdue));
                 }
                 let watched = self.book.len() > 0 && !live.watchdog.is_reading_paused();
                 if watched && let Some(silence) = live.freshness.check(now) {
@@ -483,7 +516,8 @@ impl Session {
                     return None;
                 }
                 let ticks = live.freshness.due().filter(|_| watched).map(|due| (due, Why::Ticks));
-                return Some(Output::Wait(next.into_iter().chain(ticks).min()));
+                let pong = live.departures.due().map(|due| (due, Why::Pong));
+                return Some(Output::Wait(next.into_iter().chain(ticks).chain(pong).min()));
             }
             Finding::Probe => {
                 self.pending.push_back(Output::Ping(live.round_trip.ping(now)));
@@ -566,6 +600,7 @@ impl Session {
             watchdog: Watchdog::new(now, threshold, feed_patience),
             freshness,
             round_trip: RoundTrip::default(),
+            departures: Departures::default(),
             broken: None,
         });
     }

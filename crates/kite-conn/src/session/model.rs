@@ -281,6 +281,10 @@ impl Rig {
                 self.ping = payload;
                 "ping".to_owned()
             }
+            Output::Departed(tokens) => {
+                assert!(self.up && !tokens.is_empty());
+                format!("departed {tokens:?}")
+            }
             Output::StopWaiting => {
                 assert!(std::mem::take(&mut self.waits), "requested twice");
                 assert!(matches!(self.socket, Socket::Open | Socket::Closing));

@@ -79,7 +79,35 @@ fn a_live_session_sends_only_the_difference_immediately() {
     rig.set_mode(1, Some(Mode::Ltp));
     assert_eq!(rig.settle(), [r#"{"a":"mode","v":["ltp",[1]]}"#]);
     rig.set_mode(1, None);
-    assert_eq!(rig.settle(), [r#"{"a":"unsubscribe","v":[1]}"#]);
+    assert_eq!(rig.settle(), [r#"{"a":"unsubscribe","v":[1]}"#, "ping"]);
+}
+
+#[test]
+fn the_answer_to_the_ping_after_an_unsubscribe_shows_that_it_was_read() {
+    let mut rig = Rig::live(settings());
+    for token in 1..=3 {
+        rig.set_mode(token, Some(Mode::Quote));
+    }
+    rig.settle();
+    rig.set_mode(1, None);
+    rig.set_mode(2, None);
+    rig.settle();
+    let first = rig.ping;
+    // Subscribed again before the answer, and removed again before that is sent.
+    rig.set_mode(1, Some(Mode::Quote));
+    rig.settle();
+    rig.set_mode(2, Some(Mode::Quote));
+    rig.set_mode(2, None);
+    rig.set_mode(9, Some(Mode::Quote));
+    rig.set_mode(9, None);
+    assert_eq!(rig.settle(), ["departed [9]"], "2 may still be sent");
+    rig.set_mode(3, None);
+    rig.settle();
+    assert!(rig.session.departed(b"unasked").is_empty());
+    assert_eq!(rig.session.departed(&first), [1, 2]);
+    let last = rig.ping;
+    rig.on(eof());
+    assert!(rig.session.departed(&last).is_empty(), "the socket is gone");
 }
 
 #[test]
@@ -471,6 +499,7 @@ fn instruments_rejected_at_the_limit_stay_desired() {
     rig.set_mode(1, None);
     let expected = [
         r#"{"a":"unsubscribe","v":[1]}"#,
+        "ping",
         r#"{"a":"subscribe","v":[2]}"#,
         r#"{"a":"mode","v":["full",[2]]}"#,
     ];

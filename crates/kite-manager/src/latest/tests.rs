@@ -33,7 +33,7 @@ fn packet(&(token, len, fill): &(u32, usize, u8)) -> Vec<u8> {
 fn receive(sink: &mut LatestSink, batch: &Batch) {
     let tokens: Vec<u32> = batch.ticks.packets().map(|it| it.instrument_token()).collect();
     sink.on_command(Command::Subscribe(&tokens));
-    sink.on_batch(batch);
+    sink.on_batch(batch, &TokenMap::new());
 }
 
 #[test]
@@ -105,11 +105,11 @@ fn instruments_that_were_not_subscribed_are_counted_and_take_no_room() {
     let now = Stamp::now();
     sink.on_command(Command::Subscribe(&[300]));
     for token in 0..100_000 {
-        sink.on_batch(&batch(&[(token << 8 | 1, 8, 1)], now, 1));
+        sink.on_batch(&batch(&[(token << 8 | 1, 8, 1)], now, 1), &TokenMap::new());
     }
-    sink.on_batch(&batch(&[(300, 8, 1)], now, 1));
+    sink.on_batch(&batch(&[(300, 8, 1)], now, 1), &TokenMap::new());
     sink.on_command(Command::Unsubscribe(&[300]));
-    sink.on_batch(&batch(&[(300, 8, 2)], now, 1));
+    sink.on_batch(&batch(&[(300, 8, 2)], now, 1), &TokenMap::new());
     assert_eq!(latest.get(300).unwrap().packet().as_bytes(), packet(&(300, 8, 2)));
     assert_eq!((latest.refused(), sink.instruments), (100_000, 1));
 }
@@ -200,9 +200,12 @@ fn readers_never_see_two_packets_in_one() {
         scope.spawn(|| {
             let batches: Vec<_> = (1..1_000).map(batch_of).collect();
             let mut numbers = 1_000..;
-            batches.into_iter().for_each(|batch| sink.on_batch(&batch));
+            batches.into_iter().for_each(|batch| sink.on_batch(&batch, &TokenMap::new()));
             while !done.load(Ordering::Acquire) {
-                numbers.next().into_iter().for_each(|number| sink.on_batch(&batch_of(number)));
+                numbers
+                    .next()
+                    .into_iter()
+                    .for_each(|number| sink.on_batch(&batch_of(number), &TokenMap::new()));
             }
         });
         let readers = [scope.spawn(read), scope.spawn(read), scope.spawn(read)];

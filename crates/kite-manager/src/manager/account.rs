@@ -146,17 +146,13 @@ impl Account {
     /// Applies a plan computed from the current state, and posts it to the connections.
     pub(crate) fn carry_out(&mut self, plan: &Plan) {
         self.balancer.apply(plan);
-        // Merged streams leave out what the previous connection still receives.
-        for moved in plan.moves() {
-            self.hub.ignore(self.first_slot + moved.from, &[moved.token]);
-        }
         for (number, changes) in plan.changes() {
-            let added: Vec<u32> = changes
-                .iter()
-                .filter(|(_, mode)| mode.is_some())
-                .map(|(token, _)| *token)
-                .collect();
-            self.hub.stop_ignoring(self.first_slot + number, &added);
+            let (gone, here): (Vec<_>, Vec<_>) =
+                changes.iter().partition(|(_, mode)| mode.is_none());
+            let tokens = |all: Vec<(u32, _)>| all.into_iter().map(|it| it.0).collect::<Vec<_>>();
+            let slot = self.first_slot + number;
+            self.hub.leave(slot, &tokens(gone));
+            self.hub.join(slot, &tokens(here));
             if plan.moves().is_empty()
                 && let Some(connection) = self.open.get(number)
             {
@@ -267,6 +263,7 @@ impl Account {
             account: self.name.clone(),
             connection: number,
             open: open.clone(),
+            departed_ticks: self.hub.departed_ticks(self.first_slot + number),
             instruments: self.balancer.tokens_on(number),
             dark: self.dark_on(number),
             rates,

@@ -36,6 +36,9 @@ pub struct Figures {
     pub damaged_frames: u64,
     /// Ticks of instruments that were not subscribed, delivered like the others.
     pub unsubscribed_ticks: u64,
+    /// Ticks of instruments that had left their connection, as the server had not read the
+    /// unsubscribe command yet. Merged streams and the latest-value table leave them out.
+    pub departed_ticks: u64,
     /// Sockets lost, connection attempts failed and unreadable text frames.
     pub errors: u64,
     /// Handshakes completed.
@@ -113,6 +116,7 @@ impl Figures {
         self.skipped_packets += other.skipped_packets;
         self.damaged_frames += other.damaged_frames;
         self.unsubscribed_ticks += other.unsubscribed_ticks;
+        self.departed_ticks += other.departed_ticks;
         self.errors += other.errors;
         self.connects += other.connects;
         for (kind, count) in &other.losses {

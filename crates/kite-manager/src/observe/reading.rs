@@ -13,6 +13,8 @@ pub(crate) struct Reading {
     pub(crate) account: AccountId,
     pub(crate) connection: usize,
     pub(crate) open: Connection,
+    /// Ticks that it received of instruments that had left it.
+    pub(crate) departed_ticks: u64,
     /// The instruments that it carries, sorted.
     pub(crate) instruments: Vec<u32>,
     /// Its instruments that no connection streams, sorted.
@@ -51,7 +53,10 @@ impl Reading {
             last_message_ns: stats.last_message.map(Stamp::as_nanos),
             last_delivery_ns: stats.last_delivery.map(Stamp::as_nanos),
             last_round_trip_ns: stats.round_trip.and_then(|it| u64::try_from(it.as_nanos()).ok()),
-            figures: Figures::new(&stats, &losses, rates, &distributions),
+            figures: Figures {
+                departed_ticks: self.departed_ticks,
+                ..Figures::new(&stats, &losses, rates, &distributions)
+            },
             unseen: self.unseen().tokens.len(),
         };
         (snapshot, distributions)

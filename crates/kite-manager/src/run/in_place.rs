@@ -72,7 +72,7 @@ impl Manager {
 /// [`silence_threshold`](crate::Liveness::silence_threshold).
 ///
 /// Items of one connection are in order; connections take turns, frame by frame. Packets that a
-/// connection still receives after its instruments were handed over are left out, as in
+/// connection still receives of instruments that have left it are left out, as in
 /// [`Manager::stream`]. The stream ends with its run, after [`Manager::stop`] or
 /// [`Manager::begin_drain`], or when the last manager is dropped. Dropping the stream ends the run without sending close frames;
 /// [`InPlaceStream::close`] sends them.
@@ -158,7 +158,7 @@ struct Seated {
 impl Seated {
     /// Returns the sink of the merged streams; `None` once the connection has ended.
     fn hub(&mut self) -> Option<&mut HubSink> {
-        self.ticks.sink_mut().map(|(_, (hub, _))| hub)
+        self.ticks.sink_mut().map(|(_, own)| &mut own.hub)
     }
 }
 
@@ -171,7 +171,7 @@ impl Stream for Seated {
             if batch.ticks.is_empty() {
                 continue;
             }
-            // The sink has received this batch, so its set of ignored instruments is current.
+            // The sink has received this batch, so its set of former instruments is current.
             let ours = match self.hub() {
                 Some(hub) => hub.ours(&batch),
                 None => Some(Cow::Borrowed(&batch)),

@@ -4,26 +4,24 @@
 //! One port for each connection. The per-frame path takes no lock. A connection's task loads a
 //! version number per frame, and takes the lock only if the version has changed.
 
+mod sink;
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll};
 
-use kite_conn::{Batch, ConfigError, Event, LaneConfig, Sink, Unread, lane};
-use kite_wire::{Command, Packet, TokenMap};
+use kite_conn::{ConfigError, LaneConfig, lane};
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::seat::{Seat, Seats};
 use crate::stream::filter::{Chosen, StreamFilter};
-use crate::stream::first::{FirstPackets, Firsts, FirstsInPlace};
+use crate::stream::first::Firsts;
+use crate::stream::former::Former;
 use crate::stream::merged::{StreamConfig, TaggedLane, TickStream};
-use crate::stream::select::select;
 use crate::stream::subscriber::Subscriber;
+pub(crate) use sink::HubSink;
 
 /// Connects the connections of a manager with its streams. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -46,6 +44,8 @@ struct Port {
     /// Counts the changes to its [`PortState`]; written under the lock. The state itself is read
     /// under the lock too, so a relaxed load is enough.
     version: AtomicU64,
+    /// Ticks of the current run that were left out; written by the port's sink.
+    departed_ticks: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -60,8 +60,8 @@ struct State {
 struct PortState {
     /// Subscribers that the port's sink has not picked up yet.
     waiting: Vec<Waiting>,
-    /// Instruments whose packets are left out, because they belong to another connection.
-    ignored: BTreeSet<u32>,
+    /// Instruments whose packets are left out, because they have left the connection.
+    former: Former,
 }
 
 /// A subscriber and its run.
@@ -74,14 +74,18 @@ struct Waiting {
 impl Hub {
     /// Creates a hub with a port for each slot.
     pub(crate) fn new(seats: &Seats) -> Self {
-        let port = |slot| Port { seat: seats.seat(slot), version: AtomicU64::default() };
+        let port = |slot| Port {
+            seat: seats.seat(slot),
+            version: AtomicU64::default(),
+            departed_ticks: AtomicU64::default(),
+        };
         let ports: Box<[Port]> = (0..seats.len()).map(port).collect();
         let states = ports.iter().map(|_| PortState::default()).collect();
         let state = Mutex::new(State { run: 0, is_running: false, ports: states });
         Self { ports: Arc::new(Ports { all: ports, state }) }
     }
 
-    /// Begins a run, after ending the last one if necessary. Clears the ignored instruments,
+    /// Begins a run, after ending the last one if necessary. Forgets the former instruments,
     /// because new sockets subscribe only their own.
     pub(crate) fn begin(&self) {
         self.end();
@@ -89,7 +93,8 @@ impl Hub {
         state.run += 1;
         state.is_running = true;
         for (port, of_port) in self.ports.all.iter().zip(&mut state.ports) {
-            of_port.ignored.clear();
+            of_port.former.clear();
+            port.departed_ticks.store(0, Relaxed);
             port.bump();
         }
     }
@@ -116,11 +121,7 @@ impl Hub {
     pub(crate) fn sink(&self, slot: usize) -> HubSink {
         assert!(slot < self.ports.all.len(), "slot {slot} of {}", self.ports.all.len());
         let (ports, run) = (Arc::clone(&self.ports), self.ports.lock().run);
-        let (subscribers, ignored) = (Vec::new(), TokenMap::new());
-        let (version, in_place) = (0, None);
-        let mut sink = HubSink { ports, slot, run, version, subscribers, ignored, in_place };
-        sink.catch_up();
-        sink
+        HubSink::new(ports, slot, run)
     }
 
     /// Creates a stream for the current run or, while stopped, for the next one.
@@ -151,30 +152,21 @@ impl Hub {
         Ok(TickStream::new(lanes, filter))
     }
 
-    /// Leaves out packets of these instruments on this slot, starting with the next frame, because
-    /// they now belong to another connection, and this one may not have unsubscribed yet.
-    pub(crate) fn ignore(&self, slot: usize, tokens: &[u32]) {
-        self.change(slot, |ignored| ignored.extend(tokens));
+    /// Leaves out packets of these instruments on this slot, starting with the next frame, until its
+    /// server no longer sends them. Call it before the connection learns that they leave it.
+    pub(crate) fn leave(&self, slot: usize, tokens: &[u32]) {
+        self.ports.change_former(slot, None, |former| former.leave(tokens));
     }
 
-    /// Reverts [`Hub::ignore`].
-    pub(crate) fn stop_ignoring(&self, slot: usize, tokens: &[u32]) {
-        self.change(slot, |ignored| {
-            for token in tokens {
-                ignored.remove(token);
-            }
-        });
+    /// Handles instruments that join this slot, so that they are delivered from their next
+    /// subscription on.
+    pub(crate) fn join(&self, slot: usize, tokens: &[u32]) {
+        self.ports.change_former(slot, None, |former| former.join(tokens));
     }
 
-    fn change(&self, slot: usize, change: impl FnOnce(&mut BTreeSet<u32>)) {
-        let mut state = self.ports.lock();
-        if let (Some(of_port), Some(port)) = (state.ports.get_mut(slot), self.ports.all.get(slot)) {
-            let before = of_port.ignored.len();
-            change(&mut of_port.ignored);
-            if of_port.ignored.len() != before {
-                port.bump();
-            }
-        }
+    /// Returns the number of ticks that this slot left out in this run, or in the last one.
+    pub(crate) fn departed_ticks(&self, slot: usize) -> u64 {
+        self.ports.all.get(slot).map_or(0, |port| port.departed_ticks.load(Relaxed))
     }
 }
 
@@ -196,6 +188,21 @@ impl Ports {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock()
     }
+
+    /// Changes the former instruments of a slot, in a run or, without one, in the current run.
+    fn change_former(&self, slot: usize, run: Option<u64>, change: impl FnOnce(&mut Former)) {
+        let mut state = self.lock();
+        if run.is_some_and(|run| run != state.run) {
+            return;
+        }
+        if let (Some(of_port), Some(port)) = (state.ports.get_mut(slot), self.all.get(slot)) {
+            let before = of_port.former.len();
+            change(&mut of_port.former);
+            if of_port.former.len() != before {
+                port.bump();
+            }
+        }
+    }
 }
 
 impl Port {
@@ -209,146 +216,5 @@ impl PortState {
     /// Removes and returns the subscribers waiting for this run or an earlier one.
     fn take_waiting(&mut self, run: u64) -> Vec<Waiting> {
         self.waiting.extract_if(.., |it| it.run <= run).collect()
-    }
-}
-
-/// The sink of one connection in one run; created by [`Hub::sink`]. Dropping it ends the streams'
-/// lanes on this connection.
-#[derive(Debug)]
-pub(crate) struct HubSink {
-    ports: Arc<Ports>,
-    slot: usize,
-    run: u64,
-    /// The last version of the port seen.
-    version: u64,
-    subscribers: Vec<Subscriber>,
-    ignored: TokenMap<()>,
-    /// If the stream in place marks first packets.
-    in_place: Option<FirstsInPlace>,
-}
-
-impl HubSink {
-    /// Begins to look for first packets, for a stream in place.
-    pub(crate) fn mark_first(&mut self) {
-        self.in_place.get_or_insert_default();
-    }
-
-    /// Returns the first packets of the last batch, of which `ours` is the part that belongs to
-    /// this connection.
-    pub(crate) fn first_packets(&mut self, ours: &Batch) -> Option<FirstPackets> {
-        self.in_place.as_mut()?.mark(&ours.ticks)
-    }
-
-    /// Returns the packets of a batch that belong to this connection; `None` if there are none.
-    pub(crate) fn ours<'a>(&self, batch: &'a Batch) -> Option<Cow<'a, Batch>> {
-        if self.ignored.is_empty() {
-            return Some(Cow::Borrowed(batch));
-        }
-        select(batch, |packet: Packet<'_>| !self.ignored.contains(packet.instrument_token()))
-    }
-
-    /// Catches up with changes, and returns whether a stream may receive this batch.
-    fn is_wanted(&mut self, batch: &Batch) -> bool {
-        self.look_for_changes();
-        !self.subscribers.is_empty() && !batch.ticks.is_empty()
-    }
-
-    #[inline]
-    fn look_for_changes(&mut self) {
-        if self.ports.all[self.slot].version.load(Relaxed) != self.version {
-            self.catch_up();
-        }
-    }
-
-    #[cold]
-    fn remove_closed(&mut self) {
-        self.subscribers.retain(|subscriber| !subscriber.sink.is_closed());
-    }
-
-    /// Picks up new subscribers, their chosen instruments and the ignored ones.
-    #[cold]
-    fn catch_up(&mut self) {
-        let mut state = self.ports.lock();
-        self.version = self.ports.all[self.slot].version.load(Relaxed);
-        let of_port = &mut state.ports[self.slot];
-        let newcomers = of_port.take_waiting(self.run);
-        self.subscribers.extend(newcomers.into_iter().map(|it| it.subscriber));
-        self.ignored = of_port.ignored.iter().copied().collect();
-        drop(state);
-        for subscriber in &mut self.subscribers {
-            subscriber.catch_up();
-        }
-    }
-}
-
-impl Sink for HubSink {
-    /// New subscribers are not picked up here, because their lanes have room.
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut ready = Poll::Ready(());
-        for subscriber in &mut self.subscribers {
-            // All are polled, so that each registers its waker.
-            if subscriber.sink.poll_ready(cx).is_pending() {
-                ready = Poll::Pending;
-            }
-        }
-        ready
-    }
-
-    fn on_batch(&mut self, batch: &Batch) {
-        if let Some(in_place) = &mut self.in_place {
-            in_place.on_frame();
-        }
-        if !self.is_wanted(batch) {
-            return;
-        }
-        if self.subscribers.iter().any(|subscriber| subscriber.sink.is_closed()) {
-            self.remove_closed();
-        }
-        let Some(batch) = self.ours(batch) else { return };
-        for subscriber in &mut self.subscribers {
-            subscriber.deliver(&batch);
-        }
-    }
-
-    fn on_event(&mut self, event: &Event) {
-        self.look_for_changes();
-        if let (Some(in_place), Event::Up { .. }) = (&mut self.in_place, event) {
-            in_place.on_up();
-        }
-        for subscriber in &mut self.subscribers {
-            subscriber.sink.on_event(event);
-        }
-    }
-
-    fn on_command(&mut self, command: Command<'_>) {
-        self.look_for_changes();
-        if let Some(in_place) = &mut self.in_place {
-            in_place.on_command(command);
-        }
-        for subscriber in &mut self.subscribers {
-            subscriber.deliver_command(command);
-        }
-    }
-
-    fn poll_drained(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let drained = self.subscribers.iter_mut().map(|it| it.sink.poll_drained(cx));
-        if drained.filter(Poll::is_pending).count() == 0 { Poll::Ready(()) } else { Poll::Pending }
-    }
-
-    fn stop_waiting(&mut self) {
-        // No stream is created for this run any more, so none is picked up later.
-        self.catch_up();
-        self.subscribers.iter_mut().for_each(|it| it.sink.stop_waiting());
-    }
-
-    fn unread(&self) -> Unread {
-        self.subscribers.iter().map(|it| it.sink.unread()).sum()
-    }
-}
-
-impl Drop for HubSink {
-    fn drop(&mut self) {
-        let late = self.ports.lock().ports[self.slot].take_waiting(self.run);
-        drop(late);
     }
 }

@@ -4,6 +4,7 @@
 mod accounts;
 mod callers;
 mod capacity;
+mod departures;
 mod failover;
 mod figures;
 mod gaps;

@@ -1,10 +1,11 @@
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::{Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 
 use futures_util::FutureExt;
-use kite_conn::{LaneConfig, LossCause, Overflow, Stamp, TryRecvError};
-use kite_wire::TickBatch;
+use kite_conn::{Batch, Event, LossCause, Overflow, Sink, Stamp, TryRecvError};
+use kite_wire::{Command, Packet, TickBatch};
 
 use super::*;
 use crate::stream::item::StreamItem;
@@ -253,27 +254,47 @@ fn frames_without_ticks_are_not_delivered() {
 }
 
 #[test]
-fn ignored_instruments_are_left_out_until_they_are_restored() {
+fn instruments_that_left_a_connection_are_left_out_until_its_server_has_stopped_sending_them() {
     let (hub, [mut first, mut second, ..]) = begun();
     let mut stream = hub.subscribe(&all()).unwrap();
-    hub.ignore(0, &[1, 3]);
-    hub.ignore(0, &[3, 4]);
-    first.on_batch(&batch_of(1, &[1, 2, 3, 4]));
-    first.on_batch(&batch_of(2, &[4, 1]));
-    second.on_batch(&batch_of(1, &[1, 2, 3, 4]));
     let tokens = |stream: &mut TickStream| -> Vec<_> {
         drain(stream).into_iter().map(|it| (it.1, it.3)).collect()
     };
+    hub.leave(0, &[1, 3]);
+    hub.leave(0, &[3, 4]);
+    first.on_batch(&batch_of(1, &[1, 2, 3, 4]));
+    first.on_batch(&batch_of(2, &[4, 1]));
+    second.on_batch(&batch_of(1, &[1, 2, 3, 4]));
     assert_eq!(tokens(&mut stream), [(0, vec![2]), (1, vec![1, 2, 3, 4])]);
-    hub.stop_ignoring(0, &[3, 9]);
+    assert_eq!((hub.departed_ticks(0), hub.departed_ticks(1)), (5, 0));
+
+    // 3 joins again before its unsubscribe command is sent, 4 after it.
+    hub.join(0, &[3, 9]);
+    first.on_command(Command::Unsubscribe(&[1, 4]));
+    hub.join(0, &[4]);
     first.on_batch(&batch_of(3, &[1, 2, 3, 4]));
     assert_eq!(tokens(&mut stream), [(0, vec![2, 3])]);
+    first.on_departed(&[1, 4]);
+    let whole = batch_of(4, &[1, 2, 3, 4]);
+    first.on_batch(&whole);
+    let Ok(StreamItem::Ticks(taken)) = stream.try_recv() else { panic!("no ticks") };
+    assert_eq!(taken.batch.frame().as_ptr(), whole.frame().as_ptr(), "not a copy");
+
+    // A new socket subscribes only what belongs to it.
+    hub.leave(0, &[1]);
+    first.on_event(&Event::Up { epoch: 2, instruments: 3 });
+    first.on_batch(&batch_of(5, &[1]));
+    assert_eq!(stream.try_recv().map(|it| matches!(it, StreamItem::Up { .. })), Ok(true));
+    assert_eq!(tokens(&mut stream), [(0, vec![1])]);
+
+    hub.leave(0, &[1]);
     hub.begin();
-    hub.sink(0).on_batch(&batch_of(1, &[1]));
     let mut next = hub.subscribe(&all()).unwrap();
     let mut sink = hub.sink(0);
+    first.on_command(Command::Unsubscribe(&[1]));
     sink.on_batch(&batch_of(2, &[1]));
-    assert_eq!(tokens(&mut next), [(0, vec![1])], "a new run ignores nothing");
+    assert_eq!(tokens(&mut next), [(0, vec![1])], "a new run leaves out nothing");
+    assert_eq!(hub.departed_ticks(0), 0);
 }
 
 #[test]
