@@ -236,7 +236,8 @@ async fn settle(
     let (mut last, mut since) = (0, Instant::now());
     loop {
         let stats = relay.stats();
-        let ticks = upstream.manager.snapshot().total.ticks;
+        let total = upstream.manager.snapshot().total;
+        let ticks = total.ticks - total.departed_ticks;
         let is_in = stats.ticks_in + stats.ticks_missed == ticks && stats.gaps == *gaps.lock();
         let is_done = is_in && stats.clients.iter().all(|client| client.waiting() == 0);
         // What the server wrote last may still be on its way to the manager.
