@@ -16,7 +16,11 @@ use crate::latest;
 use crate::metrics;
 use crate::state::State;
 
-/// Creates the router. What is added after `check_token` needs no token.
+/// Creates the router. Routes above `check_token` have data and need the token; those below, such as
+/// the files of a page, have none and need none, because a browser sends no token with a link.
+///
+/// A handler reads `State`: `snapshot` for what changes once a second, already encoded as JSON, and
+/// `latest::ticks` for prices. It has neither to check the request nor to add headers.
 pub(crate) fn router(state: State, guard: Arc<Guard>) -> Router {
     Router::new()
         .route("/metrics", get(scrape))

@@ -3,6 +3,9 @@
 
 mod client;
 mod guard;
+mod hostile;
+mod latest;
 mod metrics;
 mod ready;
+mod secrets;
 mod stage;
