@@ -17,14 +17,11 @@ use kite_wire::ist::Day;
 use crate::instruments::known;
 use crate::plain_text::trimmed;
 
-use self::unknown::{AS_ARGUMENTS, WITH_COMMAS};
+use self::unknown::{AS_ARGUMENTS, MOST_NAMED, WITH_COMMAS};
 pub(crate) use self::unknown::{NameError, UnknownNames};
 
 /// A token's low byte is the segment, so no token is below this.
 const LOWEST_TOKEN: u32 = 256;
-
-/// Number of unknown names that get suggestions, because each requires a scan of the lists.
-const MOST_WITH_SUGGESTIONS: usize = 20;
 
 /// An instrument and its display name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,7 +83,7 @@ impl Names {
         let mut seen = BTreeSet::new();
         let (mut all, mut unknown) = (Vec::with_capacity(inputs.len()), Vec::new());
         for (place, input) in inputs.iter().enumerate() {
-            match self.find(input, unknown.len() < MOST_WITH_SUGGESTIONS) {
+            match self.find(input, unknown.len() < MOST_NAMED) {
                 Ok(named) if seen.insert(named.token) => all.push(named),
                 Ok(_) => {}
                 Err(error) => unknown.push((place, error)),

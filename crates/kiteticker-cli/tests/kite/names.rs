@@ -316,6 +316,10 @@ fn unknown_names_in_a_list_are_left_out_unless_strict() {
          EXPIRED in {path}, line 4\n"
     );
     assert!(ended.err.starts_with(&error), "{ended:?}");
+    let many: String = (0..255).map(|number| format!("EXPIRED{number:03}\n")).collect();
+    std::fs::write(&list, many + "NSE:INFY\n").expect("a file");
+    let ended = record(&[]);
+    assert!(ended.err.contains(", EXPIRED008, EXPIRED009 and 245 more\n"), "{ended:?}");
     let utf16 = "\u{feff}NSE:INFY\u{a0}\r\n \t\r\n 738561 \r\n".encode_utf16();
     let bytes: Vec<u8> = utf16.flat_map(u16::to_le_bytes).collect();
     std::fs::write(&list, bytes).expect("a file");

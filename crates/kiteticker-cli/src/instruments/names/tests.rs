@@ -53,6 +53,17 @@ fn all_unknown_names_are_reported_with_similar_ones() {
 }
 
 #[test]
+fn many_unknown_names_and_long_ones_are_shortened() {
+    let texts: Vec<String> = (0..255).map(|number| format!("NSE:Z{number:03}Z")).collect();
+    let unknown = Names::built_in().resolve_known(&texts).1.unwrap().to_string();
+    assert!(unknown.starts_with("NSE:Z000Z, NSE:Z001Z, "), "{unknown}");
+    assert!(unknown.ends_with(", NSE:Z009Z and 245 more"), "{unknown}");
+    let long = "é".repeat(70_000);
+    let unknown = Names::built_in().resolve(&long).unwrap_err().to_string();
+    assert_eq!(unknown, format!("no instrument is named {}...", "é".repeat(100)));
+}
+
+#[test]
 fn names_that_expire_are_not_built_in_and_the_error_says_how_to_get_them() {
     let unknown = Names::built_in().resolve("NCO:CRUDEOILM").unwrap_err();
     assert_eq!(unknown.to_string(), "no instrument is named NCO:CRUDEOILM");

@@ -1,8 +1,10 @@
 //! Names that no instrument has, as an error with advice.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::exit::CliError;
+use crate::format::numbers::grouped;
 
 /// Advice for an unknown name without a similar one.
 pub(super) const HOW_TO_NAME: &str =
@@ -11,6 +13,13 @@ pub(super) const HOW_TO_NAME: &str =
 /// Advice for an unknown name if there is no list. Only names that do not expire are built in.
 pub(super) const HOW_TO_LIST: &str = "only a few indices and shares are built in; download the list by kite instruments, or pass \
      one with --instruments-file";
+
+/// Number of unknown names that are listed, with suggestions, each of which requires a scan of the
+/// lists. All are counted.
+pub(super) const MOST_NAMED: usize = 10;
+
+/// Longest name that is repeated. A line of a file that is no list may have any length.
+const LONGEST_CHARS: usize = 100;
 
 /// How several names are written on the command line.
 pub(super) const AS_ARGUMENTS: &str = "write several names as separate arguments";
@@ -26,7 +35,7 @@ const ON_LINES: &str = "write one name a line";
 pub(crate) enum NameError {
     #[error("an empty name names no instrument")]
     Empty,
-    #[error("no instrument is named {name}")]
+    #[error("no instrument is named {}", cut(name))]
     Unknown {
         name: String,
         /// Similar names.
@@ -34,7 +43,7 @@ pub(crate) enum NameError {
         /// Whether only the built-in names are known.
         lacks_list: bool,
     },
-    #[error("{name} is several names")]
+    #[error("{} is several names", cut(name))]
     Several {
         name: String,
         /// How to write them.
@@ -42,7 +51,7 @@ pub(crate) enum NameError {
     },
     #[error("{name} names {} instruments, with the tokens {}", tokens.len(), listed(tokens))]
     Ambiguous { name: String, tokens: Vec<u32> },
-    #[error("no instrument has the token {token}; tokens range from 256 to 4,294,967,295")]
+    #[error("no instrument has the token {}; tokens range from 256 to 4,294,967,295", cut(token))]
     Token { token: String },
 }
 
@@ -146,27 +155,38 @@ impl UnknownNames {
 }
 
 impl fmt::Display for UnknownNames {
-    /// Lists the inputs, with suggestions.
+    /// Lists the first inputs, with suggestions.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (number, unknown) in self.0.iter().enumerate() {
+        for (number, unknown) in self.0.iter().take(MOST_NAMED).enumerate() {
             f.write_str(if number == 0 { "" } else { ", " })?;
             match &unknown.error {
                 NameError::Empty => f.write_str("an empty name")?,
                 NameError::Unknown { name, similar, .. } if !similar.is_empty() => {
-                    write!(f, "{name} (did you mean {}?)", similar.join(", "))?;
+                    write!(f, "{} (did you mean {}?)", cut(name), similar.join(", "))?;
                 }
-                NameError::Unknown { name, .. } => f.write_str(name)?,
-                NameError::Several { name, .. } => write!(f, "{name} (several names)")?,
+                NameError::Unknown { name, .. } => f.write_str(&cut(name))?,
+                NameError::Several { name, .. } => write!(f, "{} (several names)", cut(name))?,
                 NameError::Ambiguous { name, tokens } => {
                     write!(f, "{name} (the tokens {})", listed(tokens))?;
                 }
-                NameError::Token { token } => write!(f, "{token} (not a token)")?,
+                NameError::Token { token } => write!(f, "{} (not a token)", cut(token))?,
             }
             if let Some(place) = &unknown.place {
                 write!(f, " in {place}")?;
             }
         }
-        Ok(())
+        match self.0.len().saturating_sub(MOST_NAMED) {
+            0 => Ok(()),
+            more => write!(f, " and {} more", grouped(more as u64)),
+        }
+    }
+}
+
+/// Returns the beginning of a long name.
+fn cut(name: &str) -> Cow<'_, str> {
+    match name.char_indices().nth(LONGEST_CHARS) {
+        Some((end, _)) => format!("{}...", &name[..end]).into(),
+        None => name.into(),
     }
 }
 
