@@ -293,6 +293,8 @@ impl Hub {
         let queued = inputs.stream.stats().queued_frames;
         let ready = std::iter::from_fn(|| inputs.stream.try_recv().ok());
         ready.take(queued as usize).for_each(|item| self.on_item(item));
+        self.report_dropped();
+        self.report_damaged();
         self.is_stopping = true;
         for client in self.clients.values() {
             client.send(ToClient::Close(Closing::Stopping(deadline)));

@@ -67,5 +67,5 @@ pub use losses::Heartbeats;
 pub use queue::{Outgoing, Overrun, Queue, QueueConfig, QueueCounts, SlowClients};
 pub use relay::{Relay, RelayCounts, RelayStopped};
 pub use roster::RelayClient;
-pub use stats::{ClientStats, RelayStats};
+pub use stats::{ClientStats, CommandRefusal, RelayStats};
 pub use wishes::UpstreamFull;

@@ -19,8 +19,10 @@ const NAMED: usize = 5;
 pub(crate) enum Reason {
     /// Its socket was lost or cannot be opened.
     Lost,
-    /// Kite refuses the credentials.
+    /// Kite refuses the access token, which has expired or was replaced.
     TokenRefused,
+    /// Kite does not know the credentials.
+    CredentialsInvalid,
     /// Kite refuses a further socket.
     SocketsInUse,
     /// It does not reconnect by itself.
@@ -35,14 +37,21 @@ impl Reason {
             return None;
         }
         Some(match (&status.parked, &status.last_failure) {
-            (Some(ParkReason::Authentication(_)), _) => Self::TokenRefused,
+            (Some(ParkReason::Authentication(error)), _) => Self::of_credentials(error),
             (Some(_), _) => Self::GaveUp,
-            (None, Some(error)) if error.is_auth() => Self::TokenRefused,
+            (None, Some(error)) if error.is_auth() => Self::of_credentials(error),
             (None, Some(OpenError::Refused(refusal))) if refusal.status == 429 => {
                 Self::SocketsInUse
             }
             (None, _) => Self::Lost,
         })
+    }
+
+    fn of_credentials(refused: &OpenError) -> Self {
+        match refused.is_invalid_credentials() {
+            true => Self::CredentialsInvalid,
+            false => Self::TokenRefused,
+        }
     }
 
     /// Returns the error for a client that gets no ticks from these instruments.
@@ -51,6 +60,9 @@ impl Reason {
         let reason = match self {
             Self::Lost => "the connection to Kite is down; reconnecting",
             Self::TokenRefused => "Kite refuses the access token; waiting for a new one",
+            Self::CredentialsInvalid => {
+                "Kite does not know the api_key or the access token; waiting for a new token"
+            }
             Self::SocketsInUse => "all sockets of the account are in use; retrying",
             Self::GaveUp => "the connection to Kite is down; no longer reconnecting",
         };

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 use crate::queue::QueueCounts;
+use crate::wishes::UpstreamFull;
 
 /// The counts of a relay.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -80,11 +81,43 @@ pub struct ClientStats {
     pub too_slow: u64,
     /// Sockets closed because the client broke the WebSocket protocol.
     pub violations: u64,
-    /// Commands refused.
+    /// Commands refused, because they ask for too many instruments.
     pub refused_commands: u64,
+    /// Why the last one was.
+    pub last_refusal: Option<CommandRefusal>,
     /// Texts ignored in whole or in part: they are not commands, or name instruments by something
     /// other than numbers, such as tokens in quotes.
     pub ignored_commands: u64,
+}
+
+/// Why a client's command was refused as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CommandRefusal {
+    /// It asks for more than the client's socket may have.
+    #[error("{asked} more instruments asked, {free} of {limit} free on its socket")]
+    SocketFull {
+        /// Number of new instruments in the command.
+        asked: usize,
+        /// Number of instruments that the socket could still have.
+        free: usize,
+        /// The limit of the client's sockets.
+        limit: usize,
+    },
+    /// It asks for more than the accounts upstream have room for.
+    #[error(transparent)]
+    AccountsFull(UpstreamFull),
+}
+
+impl CommandRefusal {
+    /// Returns the number of instruments that the command exceeds, which the client is sent.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        match self {
+            Self::SocketFull { limit, .. } => *limit,
+            Self::AccountsFull(full) => full.capacity,
+        }
+    }
 }
 
 impl ClientStats {
@@ -170,8 +203,8 @@ pub(crate) struct HubFigures {
     pub(crate) gaps: AtomicU64,
 }
 
-/// All counts of a relay. Locked when a socket opens or ends and to read them, never while frames
-/// pass.
+/// All counts of a relay. Locked when a socket opens or ends, when a command is refused and to read
+/// them, never while frames pass.
 #[derive(Debug, Default)]
 pub(crate) struct Figures {
     pub(crate) hub: HubFigures,
@@ -212,6 +245,13 @@ impl Figures {
         if let Some(socket) = client.open.remove(&id) {
             client.past.refused_commands += socket.refused_commands.load(Ordering::Relaxed);
             client.past.ignored_commands += socket.ignored_commands.load(Ordering::Relaxed);
+        }
+    }
+
+    /// Remembers why a client's command was refused.
+    pub(crate) fn note_refusal(&self, name: &str, refusal: CommandRefusal) {
+        if let Some(client) = self.clients.lock().get_mut(name) {
+            client.past.last_refusal = Some(refusal);
         }
     }
 

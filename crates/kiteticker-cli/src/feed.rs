@@ -8,6 +8,7 @@ pub(crate) mod deadline;
 pub(crate) mod first_price;
 pub(crate) mod link;
 pub(crate) mod outage;
+pub(crate) mod refusal;
 pub(crate) mod settings;
 pub(crate) mod tapes;
 

@@ -76,6 +76,14 @@ pub enum LossKind {
     WriteBlocked,
 }
 
+/// Returns what helps against a refusal of the credentials.
+fn remedy(refused: &OpenError) -> &'static str {
+    match refused.is_invalid_credentials() {
+        true => "check the api_key and the access token",
+        false => "renew the access token",
+    }
+}
+
 impl LossKind {
     /// All kinds.
     pub const ALL: [Self; 8] = [
@@ -127,7 +135,7 @@ impl LossCause {
 #[non_exhaustive]
 pub enum ParkReason {
     /// Kite refused the credentials.
-    #[error("authentication failed; renew the access token: {0}")]
+    #[error("authentication failed; {remedy}: {0}", remedy = remedy(.0))]
     Authentication(OpenError),
     /// Only a different configuration can help, which needs a new connection.
     #[error("cannot connect with this configuration: {0}")]

@@ -149,6 +149,13 @@ impl OpenError {
         matches!(self, Self::Refused(refusal) if refusal.is_auth())
     }
 
+    /// Returns whether the credentials are invalid, and not merely expired: Kite answers a wrong
+    /// api_key with 400, and an access token that is no longer valid with 403.
+    #[must_use]
+    pub fn is_invalid_credentials(&self) -> bool {
+        matches!(self, Self::Refused(refusal) if refusal.is_auth() && refusal.status == 400)
+    }
+
     /// Returns whether the same attempt may succeed later.
     ///
     /// False for an authentication failure and for faults that only another configuration fixes: a

@@ -12,6 +12,7 @@ use super::Hub;
 use super::declined::Outcome;
 use crate::changes::{Cause, Changes, ClientId};
 use crate::client::ToClient;
+use crate::stats::CommandRefusal;
 
 impl Hub {
     /// Applies a text from a client, or refuses it as a whole.
@@ -28,7 +29,7 @@ impl Hub {
                 let changes = Changes::of(command, |token| self.groups.mode(id, token));
                 match self.limit_exceeded_by(id, &changes) {
                     None => self.apply(id, &changes),
-                    Some(limit) => self.refuse(id, limit),
+                    Some(refusal) => self.refuse(id, refusal),
                 }
             }
             // Ignored, as Kite does.
@@ -47,26 +48,28 @@ impl Hub {
         self.note_declined(id, Outcome::Ignored, reason.to_string());
     }
 
-    /// Returns the limit that changes would exceed, if any.
-    fn limit_exceeded_by(&mut self, id: ClientId, changes: &Changes) -> Option<usize> {
+    /// Returns why changes are to be refused, if they are.
+    fn limit_exceeded_by(&self, id: ClientId, changes: &Changes) -> Option<CommandRefusal> {
         let client = self.clients.get(&id)?;
         let (held, limit) = (self.groups.book_len(id), client.listed.instrument_limit());
-        if held + changes.added() > limit {
-            let (asked, free) = (changes.added(), limit.saturating_sub(held));
-            let reason = format!("{asked} more instruments asked, {free} of {limit} free");
-            self.note_declined(id, Outcome::SocketFull, reason);
-            return Some(limit);
+        let (asked, free) = (changes.added(), limit.saturating_sub(held));
+        if asked > free {
+            return Some(CommandRefusal::SocketFull { asked, free, limit });
         }
-        let full = self.wishes.check(changes).err()?;
-        self.note_declined(id, Outcome::AccountsFull, full.to_string());
-        Some(full.capacity)
+        self.wishes.check(changes).err().map(CommandRefusal::AccountsFull)
     }
 
-    fn refuse(&self, id: ClientId, limit: usize) {
+    fn refuse(&mut self, id: ClientId, refusal: CommandRefusal) {
         if let Some(client) = self.clients.get(&id) {
+            self.figures.note_refusal(client.listed.name(), refusal);
             client.figures.refused_commands.fetch_add(1, Ordering::Relaxed);
-            client.send(ToClient::Text(texts::too_many_instruments(limit).into()));
+            client.send(ToClient::Text(texts::too_many_instruments(refusal.limit()).into()));
         }
+        let outcome = match refusal {
+            CommandRefusal::SocketFull { .. } => Outcome::SocketFull,
+            CommandRefusal::AccountsFull(_) => Outcome::AccountsFull,
+        };
+        self.note_declined(id, outcome, refusal.to_string());
     }
 
     /// Applies changes, and sends a snapshot of what is known before anything newer.

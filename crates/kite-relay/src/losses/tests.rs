@@ -161,6 +161,9 @@ fn each_reason_of_an_outage_is_sent_once() {
         change(Reason::SocketsInUse),
         [(client(), text("all sockets of the account are in use; retrying"))]
     );
+    let unknown =
+        text("Kite does not know the api_key or the access token; waiting for a new token");
+    assert_eq!(change(Reason::CredentialsInvalid), [(client(), unknown)]);
     let lost = text("the connection to Kite is down; reconnecting");
     assert_eq!(change(Reason::Lost), [(client(), lost)]);
     assert_eq!(change(Reason::SocketsInUse), [], "reasons that alternate are not repeated");

@@ -68,9 +68,13 @@ async fn a_command_that_asks_too_much_is_refused_whole() {
     one.read_until("snapshots", |it| it.packets.len() == 12).await;
     let refused = |name| {
         let stats = relay.stats();
-        stats.clients.into_iter().find(|it| it.name == name).map(|it| it.refused_commands)
+        let client = stats.clients.into_iter().find(|it| it.name == name).unwrap();
+        (client.refused_commands, client.last_refusal.unwrap().to_string())
     };
-    assert_eq!((refused("small"), refused("one")), (Some(1), Some(1)));
+    let small = "2 more instruments asked, 1 of 5 free on its socket";
+    assert_eq!(refused("small"), (1, small.to_owned()));
+    let one = "8 more instruments asked, 7 of 12 free upstream";
+    assert_eq!(refused("one"), (1, one.to_owned()));
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ mod origin;
 mod outcome;
 mod refusals;
 mod report;
+mod reported;
 mod run;
 mod settings;
 mod slow;

@@ -6,6 +6,11 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::exit::CliError;
 
+/// Returns whether the events of connections and of clients are logged.
+pub(crate) fn are_shown() -> bool {
+    tracing::event_enabled!(target: "kite_conn", tracing::Level::INFO)
+}
+
 /// Shows the logs of the project's own crates: `-v` is INFO, `-vv` DEBUG, `-vvv` TRACE.
 ///
 /// Other crates stay silent: tungstenite logs the request line at TRACE, with the access token.

@@ -10,10 +10,11 @@ use kite_manager::{Events, Manager, ManagerEvent, Seat};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
-use crate::console::paths;
+use crate::console::{logs, paths};
 use crate::exit::CliError;
 use crate::feed::credentials;
 use crate::feed::outage::Outage;
+use crate::feed::refusal;
 use crate::format::times;
 
 /// Interval of checking the connections and the file for a new token.
@@ -44,7 +45,7 @@ pub(crate) enum News {
 impl News {
     /// Returns the line that a command without a screen prints, if it matters there: a connection is
     /// up, data may be missing, or no longer is. Attempts to connect are left out: what is waited
-    /// for is reported at the first and then each minute.
+    /// for is reported at the first and then each minute. So are events that `-v` logs.
     pub(crate) fn line(&self) -> Option<String> {
         let event = match self {
             Self::Up => return None,
@@ -52,8 +53,14 @@ impl News {
             Self::Event(event) => event,
         };
         let matters = match event {
-            ManagerEvent::Connection { event: Event::Up { .. }, .. } => true,
             ManagerEvent::Connection { event: Event::OpenFailed { .. }, .. } => false,
+            // Logged in the same words, except for texts of the server.
+            ManagerEvent::Connection { event, .. }
+                if logs::are_shown() && !matches!(event, Event::Text { .. }) =>
+            {
+                false
+            }
+            ManagerEvent::Connection { event: Event::Up { .. }, .. } => true,
             _ => event.severity() >= Severity::Recovery,
         };
         matters.then(|| event.to_string())
@@ -76,6 +83,8 @@ pub(crate) struct Link<'m> {
     /// Cancel safe, unlike a read that is awaited in place.
     reading: Option<JoinHandle<Option<Credentials>>>,
     outage: Outage,
+    /// Whether the user may choose the number of connections.
+    has_choice: bool,
 }
 
 impl<'m> Link<'m> {
@@ -107,7 +116,13 @@ impl<'m> Link<'m> {
             is_waiting_for_token: false,
             reading: None,
             outage: Outage::default(),
+            has_choice: false,
         })
+    }
+
+    /// Advises fewer connections if the account has no more sockets.
+    pub(crate) fn with_choice_of_connections(self) -> Self {
+        Self { has_choice: true, ..self }
     }
 
     /// Waits for news.
@@ -163,8 +178,12 @@ impl<'m> Link<'m> {
             let path = paths::shown(&renewal.path);
             if !std::mem::replace(&mut self.is_waiting_for_token, true) {
                 self.outage = Outage::said_at(Instant::now());
+                let (what, other) = match why.is_invalid_credentials() {
+                    true => ("api_key or access token", "; another api_key needs a restart"),
+                    false => ("access token", ""),
+                };
                 self.note(format!(
-                    "access token refused; waiting for a new access_token in {path}: {why}"
+                    "{what} refused; waiting for a new access_token in {path}{other}: {why}"
                 ));
             }
             return Ok(());
@@ -196,23 +215,30 @@ impl<'m> Link<'m> {
                 (found != current && found.api_key() == current.api_key()).then_some(found)
             }));
         }
-        let connections = self.manager.snapshot().connections;
+        let statuses = self.manager.statuses();
+        let live = statuses.iter().filter(|(it, _)| it.phase == Phase::Live).count();
         // Events may have been missed.
-        if connections.iter().any(|it| it.phase == Phase::Live) {
+        if live > 0 {
             self.on_up();
         }
         // A parked connection was reported when it was parked.
-        let down = connections.iter().filter(|it| !matches!(it.phase, Phase::Live | Phase::Parked));
-        let failure = down.clone().find_map(|it| it.failure.clone());
-        let which = match connections.len() {
+        let down = statuses.iter().map(|(it, _)| it);
+        let down = down.filter(|it| !matches!(it.phase, Phase::Live | Phase::Parked));
+        let failure = down.clone().find_map(|it| it.last_failure.as_ref());
+        let which = match statuses.len() {
             1 => String::new(),
             all => format!(" on {} of {all} connections", down.count()),
         };
+        let fewer = live.max(1);
+        let fewer = (self.has_choice && fewer < statuses.len()).then_some(fewer);
         let what = match &self.renewal {
             Some(renewal) if self.is_waiting_for_token => {
                 Some(format!("a new access_token in {}", paths::shown(&renewal.path)))
             }
-            _ => failure.map(|failure| format!("{}{which}: {failure}", self.server)),
+            _ => failure.map(|failure| {
+                let advice = refusal::advice(failure, fewer).map(|it| format!("; {it}"));
+                format!("{}{which}: {failure}{}", self.server, advice.unwrap_or_default())
+            }),
         };
         if let Some((lasts, what)) = self.outage.on_second(Instant::now(), what) {
             let lasts = lasts.map(|it| format!(" for {}", times::span(it))).unwrap_or_default();

@@ -93,6 +93,7 @@ fn a_replay_that_waits_for_more_sockets_says_for_how_many() {
 
     let line = ["--replay", path.to_str().expect("UTF-8"), "--sockets", "3"];
     let (serving, relay) = serve_two(directory.path(), &line);
+    serving.wait_until_error("no client is subscribed: the tape stands still; Ctrl-C ends");
     let mut desk = open(&relay, "desk");
     desk.send(TEXT, br#"{"a":"subscribe","v":[408065]}"#);
     serving.wait_until_error("waiting for 2 more sockets to subscribe");

@@ -86,7 +86,6 @@ fn a_silent_feed_and_a_lost_socket_fail_the_heartbeat() {
 #[test]
 fn a_refusal_that_is_not_about_the_token_fails_the_handshake() {
     let (_sim, endpoint) = sim(&["--fault", "handshake1=refusal:429"]);
-    // The clock check's request has no upgrade, so it does not count as a handshake.
     let ended = doctor(&endpoint, "sim_access_token");
     let report = ended.json();
     assert_eq!(
@@ -94,7 +93,17 @@ fn a_refusal_that_is_not_about_the_token_fails_the_handshake() {
         ("fail", "skipped"),
         "{report}"
     );
-    assert!(ended.out.contains("three open sockets"), "{report}");
+    assert!(ended.out.contains("other programs hold the account's sockets"), "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_of_this_machine_is_not_asked_for_its_time() {
+    let server = Sim::builder().start().await.expect("a server");
+    let endpoint = server.endpoint();
+    let ended = tokio::task::spawn_blocking(move || doctor(&endpoint, "sim_access_token"));
+    let report = ended.await.expect("it ends").json();
+    assert_eq!((&report["ok"], verdict(&report, "clock")), (&true.into(), "skipped"), "{report}");
+    assert!(server.stats().refused.is_empty(), "{:?}", server.stats());
 }
 
 #[test]

@@ -23,6 +23,7 @@ mod process;
 mod proxy;
 mod quit;
 mod record;
+mod refused;
 mod replay;
 mod select;
 mod serve;

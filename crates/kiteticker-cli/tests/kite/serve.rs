@@ -193,6 +193,30 @@ fn dropped_ticks_are_reported_when_they_begin_and_are_a_finding() {
     assert!(clients[1]["dropped"].as_u64() > Some(0), "{clients}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn damaged_frames_of_the_server_are_counted() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let server = kite_sim::Sim::builder().start().await.expect("a server");
+    let (path, endpoint) = (directory.path().to_owned(), server.endpoint());
+    let opened = tokio::task::spawn_blocking(move || {
+        let (serving, relay) = serve_two(&path, &["--endpoint", &endpoint, "--connections", "1"]);
+        let mut desk = open(&relay, "desk");
+        desk.send(TEXT, br#"{"a":"mode","v":["full",[408065]]}"#);
+        packets(&mut desk);
+        (serving, desk)
+    });
+    let (serving, mut desk) = opened.await.expect("it starts");
+    server.inject("sim_api_key", kite_sim::Fault::TruncatedFrame { cut: 1 });
+    let ended = tokio::task::spawn_blocking(move || {
+        let text: Value = serde_json::from_slice(&desk.until(TEXT)).expect("JSON");
+        assert_eq!(text["data"]["damaged"]["frames"], 1, "{text}");
+        serving.signal("-TERM");
+        assert_eq!(closed(&mut desk), 1_001);
+        serving.ended()
+    });
+    assert_eq!(report(&ended.await.expect("it ends"))["damaged_frames"], 1);
+}
+
 #[test]
 fn a_run_that_cannot_go_on_is_not_complete() {
     let (_sim, endpoint) = sim(&[]);

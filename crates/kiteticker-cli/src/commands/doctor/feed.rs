@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use super::check::{Check, Finding, Outcome, Sheet};
 use super::network::Way;
 use crate::exit::CliError;
+use crate::feed::refusal;
 use crate::format::times::{self, SECOND_NS};
 
 /// Limit from the DNS look-up to the handshake's response.
@@ -127,17 +128,22 @@ fn failed(failure: Option<&OpenError>) -> Finding {
 }
 
 fn advice(error: &OpenError) -> String {
+    if let Some(advice) = refusal::advice(error, None) {
+        return advice;
+    }
     match error {
-        OpenError::Refused(refusal) if refusal.is_auth() => {
+        _ if error.is_invalid_credentials() => {
+            "check the api_key, and that the access token was created for it; if in doubt, create \
+            a new one"
+                .to_owned()
+        }
+        _ if error.is_auth() => {
             "create a new access token: tokens expire every morning (06:00 to 07:35 IST) and when \
             a new one is created for the same api_key; check that the token belongs to the \
             api_key, and that its plan includes market data"
                 .to_owned()
         }
         OpenError::Refused(refusal) => match refusal.status {
-            429 => "the api_key already has three open sockets, or one was closed a moment ago: \
-            stop other programs and wait a few seconds"
-                .to_owned(),
             500.. => "the server has a problem: try again later".to_owned(),
             400 | 401 | 403 => "this response is not Kite's: a firewall, a proxy or a load \
             balancer refused the request"
@@ -296,7 +302,7 @@ fn fresh(endpoint: &Endpoint, exchange: Option<UnixSeconds>, received: Stamp) ->
     }
 }
 
-fn is_loopback(endpoint: &Endpoint) -> bool {
+pub(super) fn is_loopback(endpoint: &Endpoint) -> bool {
     endpoint.host() == "localhost"
         || endpoint.host().parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }

@@ -4,14 +4,15 @@ use std::time::{Duration, Instant};
 
 use kite_conn::Phase;
 use kite_manager::Manager;
-use kite_relay::Relay;
+use kite_relay::{Relay, RelayStats};
 use kite_sim::Sim;
 use kite_tape::Recorder;
 
 use super::refusals::RefusalReports;
 use super::report;
 use super::slow::SlowReports;
-use crate::clients::Waiting;
+use crate::clients::{Standstill, Waiting};
+use crate::console::logs;
 use crate::console::output::Output;
 use crate::console::signals::Stop;
 use crate::console::status_line::StatusLine;
@@ -57,6 +58,8 @@ pub(super) struct Serving<'a> {
     pub(super) report_every: Duration,
     /// Sockets of clients that have to subscribe before a replay starts.
     pub(super) sockets: usize,
+    /// Whether a replay is as fast as its clients, and stands still without any.
+    pub(super) is_unpaced: bool,
 }
 
 impl Serving<'_> {
@@ -74,7 +77,7 @@ impl Serving<'_> {
         ask.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut slow = SlowReports::new(self.report_every);
         let mut refusals = RefusalReports::new(self.report_every);
-        let mut waiting = Waiting::new(self.sockets);
+        let (mut waiting, mut standstill) = (Waiting::new(self.sockets), Standstill::default());
         let time_is_over = deadline.reached();
         let replayed = replayed(self.sim, self.relay, self.sockets);
         let never_ticked = unseen::early_report(self.unseen, self.names);
@@ -102,14 +105,15 @@ impl Serving<'_> {
                         status.warn(&text);
                     }
                     let stats = self.relay.stats();
-                    if self.sim.and_then(Sim::replay).is_some_and(|replay| !replay.begun) {
-                        let subscribed = stats.clients.iter().map(|it| it.subscribed).sum();
-                        waiting.note(subscribed).iter().for_each(|text| status.note(text));
+                    if let Some(text) = self.tape_note(&stats, &mut waiting, &mut standstill) {
+                        status.note(&text);
                     }
-                    let refused = refusals.warning(&stats, now);
-                    for text in slow.warnings(&stats, now).into_iter().chain(refused) {
-                        status.warn(&text);
+                    let mut warnings = slow.warnings(&stats, now);
+                    // The log has each of them.
+                    if !logs::are_shown() {
+                        warnings.extend(refusals.warnings(&stats, now));
                     }
+                    warnings.iter().for_each(|text| status.warn(text));
                     if progress.is_line_due(now) && !output.is_live {
                         let line = report::line(&self.relay.stats(), self.on_disk());
                         let (up, connections) = self.count_live();
@@ -128,6 +132,24 @@ impl Serving<'_> {
             }
         };
         Ok((end, self.link.lacks_connections()))
+    }
+
+    /// Returns the note that is due if a replayed tape waits for clients.
+    fn tape_note(
+        &self,
+        stats: &RelayStats,
+        waiting: &mut Waiting,
+        standstill: &mut Standstill,
+    ) -> Option<String> {
+        let sim = self.sim?;
+        let has_begun = sim.replay()?.begun;
+        let subscribed = stats.clients.iter().map(|it| it.subscribed).sum();
+        let missing = if has_begun { None } else { waiting.note(subscribed) };
+        let stands = match has_begun {
+            true => self.is_unpaced && sim.subscriptions().iter().all(|it| it.is_empty()),
+            false => subscribed == 0,
+        };
+        missing.or(standstill.note(stands, tokio::time::Instant::now()))
     }
 
     /// Returns the size of the tapes, if the feed is recorded.

@@ -1,4 +1,4 @@
-//! Decides when to warn that handshakes are refused.
+//! Decides when to warn that handshakes and commands are refused.
 //!
 //! Performs no I/O; the caller passes in the time.
 
@@ -7,38 +7,48 @@ use std::time::{Duration, Instant};
 
 use kite_relay::RelayStats;
 
+use super::reported::Reported;
 use crate::format::numbers::counted;
 
 /// The refusals that have been reported.
 #[derive(Debug)]
 pub(super) struct RefusalReports {
-    /// Least time between two warnings.
-    every: Duration,
-    /// The counts at the last warning, by HTTP status.
-    reported: BTreeMap<u16, u64>,
-    /// When the last warning was.
-    last: Option<Instant>,
+    /// Handshakes by HTTP status.
+    handshakes: Reported<BTreeMap<u16, u64>>,
+    /// Commands by client.
+    commands: Reported<u64>,
 }
 
 impl RefusalReports {
+    /// Creates one that warns of what goes on once in this time.
     pub(super) fn new(every: Duration) -> Self {
-        Self { every, reported: BTreeMap::new(), last: None }
+        Self { handshakes: Reported::new(every), commands: Reported::new(every) }
     }
 
-    /// Returns the warning that is due: a first one without delay, then one for each interval in
-    /// which more handshakes were refused, with their number since the last warning.
-    pub(super) fn warning(&mut self, stats: &RelayStats, now: Instant) -> Option<String> {
-        let is_due = self.last.is_none_or(|at| now.duration_since(at) >= self.every);
-        if !is_due || stats.refused == self.reported {
-            return None;
+    /// Returns the warnings that are due, with what was refused since the last ones.
+    pub(super) fn warnings(&mut self, stats: &RelayStats, now: Instant) -> Vec<String> {
+        let mut warnings: Vec<String> = self.handshakes(stats, now).into_iter().collect();
+        for client in &stats.clients {
+            let Some(before) = self.commands.due(&client.name, &client.refused_commands, now)
+            else {
+                continue;
+            };
+            let count = client.refused_commands - before;
+            let (name, commands) = (&client.name, counted(count, "command"));
+            let last = if count == 1 { "" } else { ", the last" };
+            let why = client.last_refusal.map(|it| format!("{last}: {it}")).unwrap_or_default();
+            warnings.push(format!("client {name}: {commands} refused{why}"));
         }
+        warnings
+    }
+
+    fn handshakes(&mut self, stats: &RelayStats, now: Instant) -> Option<String> {
+        let before = self.handshakes.due("", &stats.refused, now)?;
         let since = |(status, count): (&u16, &u64)| {
-            (*status, count - self.reported.get(status).copied().unwrap_or_default())
+            (*status, count - before.get(status).copied().unwrap_or_default())
         };
         let new = stats.refused.iter().map(since).filter(|(_, count)| *count > 0);
         let all: Vec<String> = new.map(|(status, count)| text(stats, status, count)).collect();
-        self.reported.clone_from(&stats.refused);
-        self.last = Some(now);
         Some(all.join(", "))
     }
 }
@@ -68,8 +78,8 @@ mod tests {
             if second == 90 {
                 stats.refused.insert(429, 1);
             }
-            let text = reports.warning(&stats, start + Duration::from_secs(second));
-            said.extend(text.map(|text| (second, text)));
+            let texts = reports.warnings(&stats, start + Duration::from_secs(second));
+            said.extend(texts.into_iter().map(|text| (second, text)));
         }
         let expected = [
             (10, "1 handshake refused with 403, from 127.0.0.1"),

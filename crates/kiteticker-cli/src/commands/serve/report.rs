@@ -123,6 +123,9 @@ fn totals(stats: &RelayStats) -> String {
     if stats.ticks_missed > 0 {
         text += &format!(", {} missed", grouped(stats.ticks_missed));
     }
+    if stats.damaged_frames > 0 {
+        text += &format!(", {}", counted(stats.damaged_frames, "damaged frame"));
+    }
     text
 }
 
@@ -193,6 +196,7 @@ pub(super) fn json(stats: &RelayStats, at_end: &RelayStats) -> Value {
     json!({
         "ticks_in": stats.ticks_in,
         "ticks_missed": stats.ticks_missed,
+        "damaged_frames": stats.damaged_frames,
         "ticks_leaner": stats.ticks_leaner,
         "ticks_queued": stats.ticks_queued,
         "ticks_out": stats.ticks_out,
@@ -247,10 +251,12 @@ mod tests {
             (it.refused_commands, it.ignored_commands) = (1, 2);
         })];
         (stats.ticks_in, stats.ticks_out, stats.gaps) = (1_000, 2_000, 1);
+        stats.damaged_frames = 2;
         stats.refused.insert(403, 2);
         assert_eq!(
             summary(&stats, &at_end),
-            "1 client, 1,000 ticks in, 2,000 out, 0 conflated, 0 dropped, 1 gap\n\
+            "1 client, 1,000 ticks in, 2,000 out, 0 conflated, 0 dropped, 1 gap, \
+             2 damaged frames\n\
              desk: 7 sockets, 2,000 ticks out, 3 conflated, 4 dropped; 1 open at the end, 2 left, \
              1 reset because it took no byte, 2 closed because it read too slowly, \
              1 closed because it broke the WebSocket protocol\n\

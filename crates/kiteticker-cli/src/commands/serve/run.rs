@@ -18,7 +18,7 @@ use crate::console::output::Output;
 use crate::console::signals::Stop;
 use crate::exit::{CliError, Status};
 use crate::feed::link::Link;
-use crate::feed::{self, OpenFeed, tapes};
+use crate::feed::{self, Feed, OpenFeed, Speed, tapes};
 use crate::instruments::loading::Need;
 use crate::instruments::selection::{self, Selection};
 use crate::instruments::unseen::Unseen;
@@ -57,6 +57,7 @@ pub(super) async fn run(
         return Ok(Status::Done);
     };
     let renewal = feed.renewal();
+    let is_unpaced = matches!(&feed, Feed::Replay(replay) if replay.speed == Speed::Max);
     let tape = Tape::prepare(&settings, &feed, names.clone()).await?;
     let OpenFeed { builder: manager, sim, title } =
         feed.open_to_start(settings.connections, Start::OnRequest).await?;
@@ -83,6 +84,7 @@ pub(super) async fn run(
     let mut progress = Progress::new(settings.report_every, Instant::now());
     let ended = match Link::open(&manager, &title, renewal) {
         Ok(link) => {
+            let link = link.with_choice_of_connections();
             let serving = Serving {
                 manager: &manager,
                 relay: &relay,
@@ -93,6 +95,7 @@ pub(super) async fn run(
                 link,
                 report_every: settings.report_every,
                 sockets: settings.sockets,
+                is_unpaced,
             };
             serving.follow(deadline, &mut progress, output, &stop).await
         }

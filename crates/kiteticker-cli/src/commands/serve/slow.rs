@@ -2,21 +2,16 @@
 //!
 //! Performs no I/O; the caller passes in the time.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use kite_relay::{ClientStats, RelayStats};
 
+use super::reported::Reported;
 use crate::format::numbers::counted;
 
-/// What has been lost and reported so far.
+/// What has been lost and reported so far, by client.
 #[derive(Debug)]
-pub(super) struct SlowReports {
-    /// How often a loss that goes on is reported again.
-    every: Duration,
-    /// By client: its losses at the last report, and when that was.
-    reported: BTreeMap<String, (Losses, Instant)>,
-}
+pub(super) struct SlowReports(Reported<Losses>);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Losses {
@@ -45,8 +40,9 @@ impl Losses {
 }
 
 impl SlowReports {
+    /// Creates one that warns of what goes on once in this time.
     pub(super) fn new(every: Duration) -> Self {
-        Self { every, reported: BTreeMap::new() }
+        Self(Reported::new(every))
     }
 
     /// Returns the warnings that are due: of each client a first one without delay, then one for
@@ -54,13 +50,9 @@ impl SlowReports {
     pub(super) fn warnings(&mut self, stats: &RelayStats, now: Instant) -> Vec<String> {
         let mut warnings = Vec::new();
         for client in &stats.clients {
-            let (losses, last) = (Losses::of(client), self.reported.get(&client.name));
-            let known = last.map_or_else(Losses::default, |(known, _)| *known);
-            let is_due = last.is_none_or(|(_, at)| now.duration_since(*at) >= self.every);
-            if losses != known && is_due {
-                let name = &client.name;
+            let (name, losses) = (&client.name, Losses::of(client));
+            if self.0.due(name, &losses, now).is_some() {
                 warnings.push(format!("client {name} reads too slowly: {} so far", losses.text()));
-                self.reported.insert(name.clone(), (losses, now));
             }
         }
         warnings
