@@ -66,12 +66,12 @@ mod instrument;
 mod instruments;
 mod list;
 mod load;
-mod plain;
 mod problem;
 mod resolve;
 mod search;
 mod unpack;
 
+pub use kite_wire::plain::{trimmed, without_mark};
 pub use kite_wire::{Amount, Rounding};
 
 pub use contracts::{Choice, ChoiceError, Contracts, ContractsError, Expiry};
@@ -84,7 +84,6 @@ pub use filter::Filter;
 pub use instrument::Instrument;
 pub use instruments::Instruments;
 pub use load::{Loaded, MAX_PROBLEMS};
-pub use plain::{trimmed, without_mark};
 pub use problem::{Column, Fault, Problem};
 pub use resolve::{UnknownSymbol, UnknownSymbols, similar_names};
 pub use unpack::MAX_LIST_BYTES;

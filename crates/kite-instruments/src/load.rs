@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use kite_wire::Amount;
+use kite_wire::plain::without_mark;
 
 use self::records::{Fields, Record, Records};
 use crate::date::Date;
@@ -13,7 +14,6 @@ use crate::error::LoadError;
 use crate::exchange::{Exchange, InstrumentType};
 use crate::instruments::Instruments;
 use crate::list::{Class, List, Row, Span, Stored};
-use crate::plain::without_mark;
 use crate::problem::{Column, Fault, Problem, shown};
 use crate::unpack::{MAX_LIST_BYTES, read_file, unpack};
 

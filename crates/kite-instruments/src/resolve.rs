@@ -2,9 +2,10 @@
 
 use std::fmt;
 
+use kite_wire::plain::trimmed;
+
 use crate::instrument::Instrument;
 use crate::instruments::Instruments;
-use crate::plain::trimmed;
 
 /// Maximum number of suggestions for one symbol.
 const MAX_NEAR: usize = 3;

@@ -26,7 +26,7 @@
 //! | feature | default | adds |
 //! |---|---|---|
 //! | `std` | yes | `alloc`; [`UnixSeconds`] from and to `SystemTime`; the dependencies' `std` |
-//! | `alloc` | with `std` | [`Frame::append_ticks`], [`Scan::append_ticks`], [`FrameBuilder`], [`TokenMap`] |
+//! | `alloc` | with `std` | [`Frame::append_ticks`], [`Scan::append_ticks`], [`FrameBuilder`], [`TokenMap`], [`plain`] |
 //! | `bytes` | no | `alloc`; [`TickBatch`], a received frame that is shared, not copied |
 //! | `serde` | no | `Serialize` and `Deserialize` on the owned types; forms for people (`readable`) |
 //! | `chrono`, `time` | no | [`UnixSeconds`] from and to these crates' types |
@@ -64,6 +64,8 @@ mod mode;
 #[cfg(feature = "text")]
 pub mod order;
 mod packet;
+#[cfg(feature = "alloc")]
+pub mod plain;
 mod price;
 #[cfg(feature = "serde")]
 pub mod readable;

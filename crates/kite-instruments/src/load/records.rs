@@ -2,7 +2,7 @@
 //!
 //! A row is a line, so that an unclosed quote invalidates its own line and not the rest of the file.
 
-use crate::plain::trimmed_bytes;
+use kite_wire::plain::trimmed_bytes;
 
 /// The rows of a file, line by line. A line ends with LF, CR or both.
 pub(super) struct Records<'a> {

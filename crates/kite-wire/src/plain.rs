@@ -1,7 +1,9 @@
 //! Text as editors, spreadsheets and shells write it: with a byte order mark, with blanks around
 //! values.
 
-use std::borrow::Cow;
+use alloc::borrow::Cow;
+use alloc::string::String;
+use alloc::vec::Vec;
 
 const UTF8_MARK: &[u8] = &[0xef, 0xbb, 0xbf];
 const UTF16_LE_MARK: &[u8] = &[0xff, 0xfe];
@@ -13,7 +15,7 @@ const UTF16_BE_MARK: &[u8] = &[0xfe, 0xff];
 /// Text without a mark is returned as it is, valid or not.
 ///
 /// ```
-/// use kite_instruments::without_mark;
+/// use kite_wire::plain::without_mark;
 ///
 /// assert_eq!(*without_mark(b"\xef\xbb\xbfINFY"), *b"INFY");
 /// assert_eq!(*without_mark(b"\xff\xfeT\0C\0S\0"), *b"TCS");
@@ -45,7 +47,7 @@ fn from_utf16(bytes: &[u8], unit: impl Fn([u8; 2]) -> u16) -> Vec<u8> {
 /// line ends, byte order marks and zero-width spaces.
 ///
 /// ```
-/// use kite_instruments::trimmed;
+/// use kite_wire::plain::trimmed;
 ///
 /// assert_eq!(trimmed("\u{feff} NSE:NIFTY 50\u{a0}\r\n"), "NSE:NIFTY 50");
 /// ```
@@ -55,19 +57,23 @@ pub fn trimmed(text: &str) -> &str {
 }
 
 /// Does the same for text that may not be valid UTF-8.
-pub(crate) fn trimmed_bytes(bytes: &[u8]) -> &[u8] {
+#[must_use]
+#[inline]
+pub fn trimmed_bytes(bytes: &[u8]) -> &[u8] {
     // Nearly all values of a list begin and end with a visible ASCII character.
     match bytes {
         [] => bytes,
         [only] if only.is_ascii_graphic() => bytes,
         [first, .., last] if first.is_ascii_graphic() && last.is_ascii_graphic() => bytes,
-        _ => str::from_utf8(bytes)
+        _ => core::str::from_utf8(bytes)
             .map_or_else(|_| bytes.trim_ascii(), |text| trimmed(text).as_bytes()),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::prelude::rust_2024::*;
+
     use super::*;
 
     #[test]
