@@ -1,27 +1,25 @@
-//! Reads the access token from a file, and picks up the next day's when another program writes it.
+//! Reads the access token from a file, and picks up the next day's when another program, such as
+//! `kite login`, writes it.
 //!
 //! `cargo run --example token_file -- 40` exits after 40 ticks. The simulator's token expires after
-//! two seconds. With a real server, set `KITE_TOKEN_FILE` to the path of the file.
+//! two seconds. With a real server, set `KITE_TOKEN_FILE` to the path of the credentials file.
 #![expect(clippy::print_stdout, reason = "a program for the terminal")]
 
 use std::error::Error;
-use std::io;
-use std::path::{Path, PathBuf};
 
 use examples::{INSTRUMENTS, Market};
-use kite_manager::{Credentials, Manager, Mode, StreamConfig, TokenSource};
+use kite_manager::{Manager, Mode, StreamConfig, TokenFile};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let wanted: u64 = std::env::args().nth(1).map_or(Ok(40), |count| count.parse())?;
     let market = Market::open().await?;
-    let (api_key, path) = market.token_file()?;
-    let credentials = Credentials::new(api_key, read(&path).await?);
+    let file = TokenFile::new(market.token_file()?);
     let manager = Manager::builder()
-        .account("mine", credentials)
+        .account("mine", file.read()?)
         .endpoint(market.endpoint())
         .connections(1)
-        .connection(|connection| connection.token_source = Some(token_source(path)))
+        .connection(|connection| connection.token_source = Some(file.source()))
         .build()?;
     let mut stream = manager.stream(StreamConfig::default())?;
     let mut events = manager.events();
@@ -41,22 +39,4 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     manager.stop().await;
     Ok(())
-}
-
-/// Called after a refusal, until it returns new credentials.
-fn token_source(path: PathBuf) -> TokenSource {
-    TokenSource::new(move |request| {
-        let path = path.clone();
-        async move {
-            let token = read(&path).await?;
-            if token == request.current.access_token().expose() {
-                return Err(io::Error::other("the file still has the refused token"));
-            }
-            Ok(request.current.with_access_token(token))
-        }
-    })
-}
-
-async fn read(path: &Path) -> io::Result<String> {
-    Ok(tokio::fs::read_to_string(path).await?.trim().to_owned())
 }

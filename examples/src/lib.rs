@@ -20,6 +20,7 @@
 
 use std::env;
 use std::error::Error;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -96,21 +97,21 @@ impl Market {
         }
     }
 
-    /// Returns the API key, and the path of the access token's file in `KITE_TOKEN_FILE`.
+    /// Returns the path of the credentials file in `KITE_TOKEN_FILE`.
     ///
     /// The simulator's token expires after two seconds; three seconds later the file has a new one.
     ///
     /// # Errors
     /// Returns an error if one of the variables is not set or the simulator's file cannot be
     /// written.
-    pub fn token_file(&self) -> Result<(String, PathBuf), Box<dyn Error>> {
+    pub fn token_file(&self) -> Result<PathBuf, Box<dyn Error>> {
         let Some(Simulator { sim, directory }) = &self.simulator else {
-            return Ok((set("KITE_API_KEY")?, set("KITE_TOKEN_FILE")?.into()));
+            return Ok(set("KITE_TOKEN_FILE")?.into());
         };
-        let path = directory.path().join("access_token");
-        std::fs::write(&path, ACCESS_TOKEN)?;
+        let path = directory.path().join("credentials");
+        write_token(&path, ACCESS_TOKEN)?;
         tokio::spawn(renew(Arc::clone(sim), path.clone()));
-        Ok((API_KEY.to_owned(), path))
+        Ok(path)
     }
 
     /// Returns the instrument list in the file `KITE_INSTRUMENTS`, or [`option_list`] for the
@@ -170,12 +171,21 @@ async fn trade(sim: Arc<Sim>) {
 }
 
 /// Expires the access token and writes the next one, as happens every morning.
+/// Replaces the simulator's credentials file. A temporary file belongs to its owner alone.
+fn write_token(path: &Path, token: &str) -> std::io::Result<()> {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(directory)?;
+    write!(file, "api_key = {API_KEY}\naccess_token = {token}\n")?;
+    file.persist(path)?;
+    Ok(())
+}
+
 async fn renew(sim: Arc<Sim>, path: impl AsRef<Path>) {
     sleep(Duration::from_secs(2)).await;
     sim.set_access_token(API_KEY, "the token of the next day");
     sim.drop_all();
     sleep(Duration::from_secs(3)).await;
-    if let Err(error) = std::fs::write(path, "the token of the next day\n") {
+    if let Err(error) = write_token(path.as_ref(), "the token of the next day") {
         eprintln!("cannot write the new token: {error}");
     }
 }

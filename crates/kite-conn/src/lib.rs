@@ -29,6 +29,7 @@ mod runtime;
 mod session;
 #[cfg(test)]
 mod simulated;
+mod token_file;
 mod transport;
 mod wall_time;
 mod websocket;
@@ -53,6 +54,7 @@ pub use observe::{
     VolumeMissed,
 };
 pub use one_line::OneLine;
+pub use token_file::{TokenFile, TokenFileError};
 pub use tokio_rustls::rustls;
 pub use transport::{
     Endpoint, EndpointError, HandshakeError, OpenError, OpenStage, Probe, ProbeStream, Proxy,

@@ -106,8 +106,8 @@ pub use kite_conn::{
     EndpointError, ErrorChain, Event, Gap, InstrumentStats, LaneConfig, LaneStats, Liveness,
     LossCause, LossKind, MAX_INSTRUMENTS, Missed, OneLine, OpenError, OpenStage, Overflow,
     ParkReason, Phase, Proxy, Reconnect, Refusal, Secret, Severity, Sink, SpawnError, Stamp, Stats,
-    Status, Stopped, Tls, TokenRequest, TokenSource, TokenSourceError, Transport, TryRecvError,
-    Unread, VolumeMissed,
+    Status, Stopped, Tls, TokenFile, TokenFileError, TokenRequest, TokenSource, TokenSourceError,
+    Transport, TryRecvError, Unread, VolumeMissed,
 };
 pub use kite_wire::text::TextMessage;
 pub use kite_wire::{

@@ -75,8 +75,14 @@ fn orders_runs_without_any_setup() {
 async fn a_new_token_in_the_file_resumes_the_ticks_after_a_refusal() {
     let sim = Sim::builder().start().await.expect("the simulator starts");
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let file = directory.path().join("access_token");
-    std::fs::write(&file, ACCESS_TOKEN).expect("the file is written");
+    let file = directory.path().join("credentials");
+    let write = |token: &str| {
+        let new = tempfile::NamedTempFile::new_in(&directory).expect("a file");
+        let text = format!("api_key = {API_KEY}\naccess_token = {token}\n");
+        std::fs::write(new.path(), text).expect("the file is written");
+        new.persist(&file).expect("the file is replaced");
+    };
+    write(ACCESS_TOKEN);
     let mut command = connected_to(&sim, "token_file", &["1000000"]);
     command.env("KITE_TOKEN_FILE", &file).env_remove("KITE_ACCESS_TOKEN");
     let running = Running::start(command);
@@ -85,7 +91,7 @@ async fn a_new_token_in_the_file_resumes_the_ticks_after_a_refusal() {
     sim.set_access_token(API_KEY, "next_day_token");
     sim.drop_all();
     until(&sim, |sim| sim.stats().refused.contains_key(&403)).await;
-    std::fs::write(&file, "next_day_token\n").expect("the file is written");
+    write("next_day_token");
     until(&sim, |sim| sim.stats().connections_total == 2).await;
     let lines = blocking(move || {
         let refused = running.line_with("connection attempt");

@@ -22,6 +22,8 @@ type Answer = Pin<Box<dyn Future<Output = Result<Credentials, TokenSourceError>>
 /// same credentials. It has `connect_timeout` to answer. If it fails, or if the credentials it
 /// returned are refused too, it is called again with growing delays, up to `reconnect.delay_cap`.
 ///
+/// A source that waits for a person is created by [`TokenSource::waiting`], without these limits.
+///
 /// It is never called concurrently for the same connection, nor for the connections of one account
 /// of kite-manager's `Manager`, which share its answer. This matters because Kite invalidates the
 /// previous access token at each login.
@@ -48,6 +50,8 @@ type Answer = Pin<Box<dyn Future<Output = Result<Credentials, TokenSourceError>>
 #[derive(Clone)]
 pub struct TokenSource {
     ask: Arc<dyn Fn(TokenRequest) -> Answer + Send + Sync>,
+    /// Whether it waits itself until there are other credentials.
+    waits: bool,
 }
 
 /// A request to a [`TokenSource`].
@@ -74,6 +78,9 @@ pub enum TokenSourceError {
         /// The time limit.
         after: Duration,
     },
+    /// A source that [waits](TokenSource::waiting) for other credentials returned the current ones.
+    #[error("the token source returned the current credentials instead of other ones")]
+    Unchanged,
     /// The application's code panicked.
     #[error("the token source panicked")]
     Panicked,
@@ -100,15 +107,37 @@ impl TokenSource {
             let answer = ask(request);
             Box::pin(async move { answer.await.map_err(|error| own_error(error.into())) })
         };
-        Self { ask: Arc::new(ask) }
+        Self { ask: Arc::new(ask), waits: false }
     }
 
-    /// Calls the application's code, which has `limit` to answer. Connections do this themselves;
+    /// Creates a source that waits, for as long as it takes, until there are other credentials than
+    /// the current ones, such as those that a person's login writes into a file.
+    ///
+    /// There is no time limit, and after a refusal it is asked without a delay. If it returns the
+    /// current credentials, that is a failure: [`TokenSourceError::Unchanged`].
+    /// [`TokenFile`](crate::TokenFile) is such a source.
+    pub fn waiting<F, A, E>(ask: F) -> Self
+    where
+        F: Fn(TokenRequest) -> A + Send + Sync + 'static,
+        A: Future<Output = Result<Credentials, E>> + Send + 'static,
+        E: Into<Box<dyn Error + Send + Sync>>,
+    {
+        Self { waits: true, ..Self::new(ask) }
+    }
+
+    /// Returns whether the source waits itself, as [`TokenSource::waiting`] creates it.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        self.waits
+    }
+
+    /// Calls the application's code, which has `limit` to answer unless it
+    /// [waits](Self::waiting). Connections do this themselves;
     /// it is public for a source that answers for several others.
     ///
     /// # Errors
-    /// Returns [`TokenSourceError`] if the application's code fails, panics, or does not answer in
-    /// time.
+    /// Returns [`TokenSourceError`] if the application's code fails, panics, does not answer in
+    /// time, or waits and returns the current credentials.
     ///
     /// # Cancel safety
     /// Dropping the future drops the application's future.
@@ -117,11 +146,19 @@ impl TokenSource {
         request: TokenRequest,
         limit: Duration,
     ) -> impl Future<Output = Result<Credentials, TokenSourceError>> + Send + 'static {
-        let ask = Arc::clone(&self.ask);
+        let (ask, waits) = (Arc::clone(&self.ask), self.waits);
         async move {
+            let current = waits.then(|| request.current.clone());
             // The panic of application code must not end the connection.
             let answer = AssertUnwindSafe(async { ask(request).await }).catch_unwind();
-            match tokio::time::timeout(limit, answer).await {
+            let answer = match current {
+                None => tokio::time::timeout(limit, answer).await,
+                Some(_) => Ok(answer.await),
+            };
+            match answer {
+                Ok(Ok(Ok(found))) if Some(&found) == current.as_ref() => {
+                    Err(TokenSourceError::Unchanged)
+                }
                 Ok(Ok(answer)) => answer,
                 Ok(Err(_)) => Err(TokenSourceError::Panicked),
                 Err(_) => Err(TokenSourceError::Timeout { after: limit }),

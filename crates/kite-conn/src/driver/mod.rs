@@ -36,7 +36,7 @@ use crate::config::{ConnectionConfig, TokenSourceError};
 use crate::credentials::Credentials;
 use crate::deliver::{Intake, RateLimit, Sink};
 use crate::observe::{GapTracker, InstrumentWriter, LossCause, Stopped};
-use crate::session::{Input, Session};
+use crate::session::{Input, Renews, Session};
 use crate::transport::{OpenError, Refusal, Secrets};
 use crate::websocket::{Wire, Writing};
 
@@ -93,7 +93,11 @@ impl<S: Sink, N: Network> Driver<S, N> {
         let tracked = config.track_instruments;
         let instruments = tracked.then(|| InstrumentWriter::new(Arc::clone(&counters.instruments)));
         let gaps = GapTracker::new(instruments, unsettled, threshold, N::wall_clock);
-        let renews = config.token_source.is_some();
+        let renews = match &config.token_source {
+            None => Renews::Never,
+            Some(source) if source.waits() => Renews::Promptly,
+            Some(_) => Renews::AfterDelay,
+        };
         let has_token = !credentials.access_token().expose().is_empty();
         Self {
             session: Session::new(config.reconnect, config.liveness, renews, has_token),

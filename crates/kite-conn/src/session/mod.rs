@@ -241,13 +241,24 @@ impl Live {
     }
 }
 
+/// Whether a [`TokenSource`](crate::TokenSource) provides credentials, and when it is asked for
+/// other ones than those that were refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Renews {
+    /// There is no source.
+    Never,
+    /// After a growing delay, because the source may log in.
+    AfterDelay,
+    /// Without a delay, because the source itself waits until there are other credentials.
+    Promptly,
+}
+
 /// The state of one connection.
 #[derive(Debug)]
 pub(crate) struct Session {
     reconnect: Reconnect,
     liveness: Liveness,
-    /// Whether there is a token source.
-    renews: bool,
+    renews: Renews,
     phase: Phase,
     book: Book,
     backoff: Backoff,
@@ -263,12 +274,12 @@ pub(crate) struct Session {
 impl Session {
     /// Starts a session; its first output opens a socket.
     ///
-    /// With `renews`, a [`TokenSource`](crate::TokenSource) can provide credentials, and the first
-    /// output requests them unless the session `has_token`.
+    /// If there is a source of credentials, the first output requests them unless the session
+    /// `has_token`.
     pub(crate) fn new(
         mut reconnect: Reconnect,
         mut liveness: Liveness,
-        renews: bool,
+        renews: Renews,
         has_token: bool,
     ) -> Self {
         for duration in [
@@ -554,17 +565,21 @@ impl Session {
     fn open_with_new_credentials(&mut self) {
         // A source may return one bad token after another, which other connections of the account
         // receive too, so its delays continue to grow. A parked connection has no delay.
-        if !self.renews || matches!(self.phase, Phase::Parked) {
+        if !self.renews() || matches!(self.phase, Phase::Parked) {
             self.backoff.reset();
         }
         self.credentials = Standing::Usable;
         self.open_socket();
     }
 
+    fn renews(&self) -> bool {
+        self.renews != Renews::Never
+    }
+
     /// Begins an attempt, by requesting credentials if there is a source and the current ones
     /// cannot open a socket.
     fn open(&mut self) {
-        if !self.renews || self.credentials == Standing::Usable {
+        if !self.renews() || self.credentials == Standing::Usable {
             self.open_socket();
             return;
         }
@@ -625,7 +640,7 @@ impl Session {
         self.report(failed);
         if error.is_auth() {
             self.credentials = Standing::Refused;
-            if !self.renews {
+            if !self.renews() {
                 self.park(ParkReason::Authentication(error));
                 return;
             }
@@ -635,6 +650,7 @@ impl Session {
             return;
         }
         let delay = match &error {
+            _ if error.is_auth() && self.renews == Renews::Promptly => Duration::ZERO,
             // A refusal that new credentials may fix is retried like any failure.
             _ if error.is_auth() => self.backoff.delay(),
             // A busy server is left alone for at least half of the exponential step. Any other

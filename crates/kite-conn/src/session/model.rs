@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use kite_wire::{CommandKind, Mode, ParsedCommand};
 
-use super::{Input, LAST_READING, Output, Session, Why};
+use super::{Input, LAST_READING, Output, Renews, Session, Why};
 use crate::clock::FAR;
 use crate::config::{Liveness, Reconnect};
 use crate::observe::{Event, LossCause, ParkReason};
@@ -95,7 +95,7 @@ pub(super) struct Rig {
 pub(super) struct Settings {
     pub(super) reconnect: Reconnect,
     pub(super) liveness: Liveness,
-    pub(super) renews: bool,
+    pub(super) renews: Renews,
     pub(super) has_token: bool,
 }
 

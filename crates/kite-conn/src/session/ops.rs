@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use kite_wire::Mode;
 
-use super::Input;
 use super::model::{Rig, Settings, Socket};
+use super::{Input, Renews};
 use crate::config::{Liveness, Reconnect, TokenSourceError};
 use crate::observe::LossCause;
 use crate::transport::{HandshakeError, OpenError, Refusal};
@@ -202,7 +202,11 @@ pub(crate) fn run(mut bytes: &[u8]) {
     let settings = Settings {
         reconnect: Reconnect { max_attempts, jitter_seed: seed.into(), ..Default::default() },
         liveness: Liveness::default(),
-        renews: settings & 4 != 0,
+        renews: match settings & 20 {
+            4 => Renews::AfterDelay,
+            20 => Renews::Promptly,
+            _ => Renews::Never,
+        },
         has_token: settings & 8 == 0,
     };
     let mut rig = Rig::new(settings);

@@ -25,7 +25,7 @@ fn settings() -> Settings {
             stale_after: STALE_AFTER,
             close_deadline: CLOSE_DEADLINE,
         },
-        renews: false,
+        renews: Renews::Never,
         has_token: true,
     }
 }
@@ -511,7 +511,7 @@ fn instruments_rejected_at_the_limit_stay_desired() {
 }
 
 fn renewing() -> Settings {
-    with(|it| it.renews = true)
+    with(|it| it.renews = Renews::AfterDelay)
 }
 
 #[test]
@@ -529,7 +529,7 @@ fn a_token_source_is_not_called_while_the_credentials_are_not_refused() {
 
 #[test]
 fn a_token_source_is_called_before_the_first_attempt_if_there_is_no_token() {
-    let mut rig = Rig::new(with(|it| (it.renews, it.has_token) = (true, false)));
+    let mut rig = Rig::new(with(|it| (it.renews, it.has_token) = (Renews::AfterDelay, false)));
     assert_eq!(rig.settle(), ["renewing 1", "renew"]);
     assert_eq!(rig.wait, None);
     assert_eq!(rig.on(no_token()), ["not renewed 1", "retry 2"]);
@@ -585,9 +585,33 @@ fn a_failing_token_source_is_called_again_with_growing_delays() {
 }
 
 #[test]
+fn a_source_that_waits_itself_is_asked_without_a_delay_and_a_failing_one_with_growing_delays() {
+    let mut rig = Rig::new(with(|it| it.renews = Renews::Promptly));
+    rig.settle();
+    for attempt in 1..5 {
+        let (failed, next) = (format!("failed {attempt}"), attempt + 1);
+        let (retry, asked) = (format!("retry {next}"), format!("renewing {next}, refused"));
+        let transcript = rig.on(Input::OpenFailed(expired()));
+        assert_eq!(transcript, [failed, retry, asked, "renew".to_owned()]);
+        rig.on(Input::Renewed);
+    }
+    rig.on(Input::OpenFailed(expired()));
+    let mut longest = Duration::ZERO;
+    for _ in 0..30 {
+        rig.on(no_token());
+        longest = longest.max(rig.delay);
+        rig.after(rig.delay);
+    }
+    assert!(longest > CAP / 2 && longest <= CAP, "{longest:?}");
+    rig.on(Input::Renewed);
+    rig.on(Input::OpenFailed(unreachable()));
+    assert!(rig.delay > Duration::ZERO, "no refusal of the credentials");
+}
+
+#[test]
 fn tokens_that_are_refused_again_are_retried_up_to_the_limit() {
     let mut rig = Rig::new(with(|it| {
-        it.renews = true;
+        it.renews = Renews::AfterDelay;
         it.reconnect.max_attempts = 3;
     }));
     rig.settle();
@@ -842,7 +866,7 @@ fn a_drain_without_a_socket_waits_for_the_consumers_only() {
         rig
     };
     let renewing = || {
-        let mut rig = Rig::new(with(|it| it.renews = true));
+        let mut rig = Rig::new(with(|it| it.renews = Renews::AfterDelay));
         rig.settle();
         rig.on(Input::OpenFailed(expired()));
         rig.after(rig.delay);
@@ -980,7 +1004,7 @@ proptest! {
         ops in prop::collection::vec(op(), 0..120),
         seed in any::<u64>(),
         max_attempts in prop_oneof![Just(usize::MAX), 0_usize..4],
-        renews in any::<bool>(),
+        renews in prop::sample::select(&[Renews::Never, Renews::AfterDelay, Renews::Promptly][..]),
         has_token in any::<bool>(),
     ) {
         let mut rig = Rig::new(with(|it| {

@@ -46,7 +46,11 @@ impl AccountSource {
     /// Returns the source for a connection of the account.
     pub(crate) fn of(&self, connection: usize) -> TokenSource {
         let own = self.clone();
-        TokenSource::new(move |request| own.clone().answer(connection, request))
+        let answer = move |request| own.clone().answer(connection, request);
+        match self.source.waits() {
+            true => TokenSource::waiting(answer),
+            false => TokenSource::new(answer),
+        }
     }
 
     async fn answer(self, connection: usize, request: TokenRequest) -> Answer {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use kite_manager::{
-    Credentials, Manager, ManagerBuilder, Phase, Reconnect, TokenRequest, TokenSource,
+    Credentials, Manager, ManagerBuilder, Phase, Reconnect, TokenFile, TokenRequest, TokenSource,
 };
 use kite_sim::{Fault, Refusal, Sim, universe};
 use kite_wire::Mode;
@@ -121,6 +121,36 @@ async fn a_run_in_place_logs_in_once_too() {
     assert_eq!(logins.count(), 1);
     in_time("stop", manager.stop()).await;
     in_time("the end", reading).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_token_in_a_file_reaches_all_connections_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = TokenFile::new(directory.path().join("credentials"));
+    let write = |token: &str| {
+        let new = tempfile::NamedTempFile::new_in(directory.path()).unwrap();
+        let text = format!("api_key = {}\naccess_token = {token}\n", key(0));
+        std::fs::write(new.path(), text).unwrap();
+        new.persist(file.path()).unwrap();
+    };
+    let sim = Arc::new(sim(1, |it| it).await);
+    let manager = with_source(builder(&sim, 1), file.source());
+    in_time("start", manager.start()).await.unwrap();
+
+    sim.set_access_token(key(0), "of tomorrow");
+    sim.close_all(1_001);
+    let are_renewing = || phases(&manager) == [Phase::Renewing; 3];
+    until("the refusals", || sim.stats().refused == [(403, 3)].into() && are_renewing()).await;
+    for tries in 1..5 {
+        write(&format!("wrong {tries}"));
+        let refused = 3 + 3 * tries;
+        until("more refusals", || sim.stats().refused == [(403, refused)].into()).await;
+        until("the next wait", are_renewing).await;
+    }
+    write("of tomorrow");
+    all_live_again(&manager, 3).await;
+    assert_eq!(sim.stats().refused, [(403, 15)].into());
+    in_time("stop", manager.stop()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
