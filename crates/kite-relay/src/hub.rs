@@ -10,6 +10,7 @@ mod commands;
 mod declined;
 #[cfg(test)]
 mod tests;
+mod turn;
 mod upstream;
 
 use std::collections::{BTreeMap, HashMap};
@@ -39,9 +40,10 @@ use crate::wishes::{UpstreamFull, Wishes};
 use broadcasts::Broadcasts;
 use clients::Client;
 use declined::{Declined, Outcome};
+use turn::Turn;
 use upstream::Greetings;
 
-/// Items of the stream that are handled before anything else gets a turn.
+/// Items of the stream that are received before anything else is handled.
 const MAX_ITEMS: usize = 64;
 
 /// Messages of clients that are handled before anything else gets a turn.
@@ -211,11 +213,13 @@ impl Hub {
             match self.next_input(inputs, &mut items).await {
                 Input::Items if items.is_empty() => self.on_stream_end(inputs),
                 Input::Items => {
-                    let is_behind = items.len() == MAX_ITEMS;
-                    items.drain(..).for_each(|item| self.on_item(item));
-                    if is_behind {
-                        // So that the clients' tasks take what they have been sent.
-                        yield_now().await;
+                    let mut turn = Turn::default();
+                    for item in items.drain(..) {
+                        let frame = item.ticks().map_or(0, |it| it.batch.ticks.as_bytes().len());
+                        self.on_item(item);
+                        if turn.is_over_after(frame) {
+                            yield_now().await;
+                        }
                     }
                 }
                 Input::Text(Some(item)) => self.on_text(item),

@@ -30,6 +30,12 @@
 //! snapshots. It hands frames and texts to one task per client, which owns the socket and a bounded
 //! queue, so that a slow client delays nothing else.
 //!
+//! How many threads that takes is the application's choice by its Tokio runtime. One worker thread
+//! (`Builder::new_multi_thread().worker_threads(1)`) costs least until it is full, because handing a
+//! frame to a task on another core wakes that core; `kite serve` has one by default. A thread
+//! that is full still reads the feed; the stream upstream then drops the oldest frames, which are
+//! counted and reported to clients.
+//!
 //! A frame of which nothing is cut is sent as the bytes that were received, with one reference for
 //! each client. A frame that is cut is built once for all clients that want exactly the same. The
 //! parts that do this per packet are public, to be measured: [`Groups`] and [`Dispatcher`] cut

@@ -55,7 +55,11 @@ fn run(cli: Cli, output: Output) -> Result<Status, CliError> {
             .help("redirect them: kite watch -v … 2>kite.log"));
     }
     logs::show(cli.global.verbose)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if let Some(Command::Serve(args)) = &cli.command {
+        runtime.worker_threads(args.threads());
+    }
+    let runtime = runtime
         .enable_all()
         .build()
         .map_err(|error| CliError::unable("cannot start the runtime").because(error))?;

@@ -128,6 +128,17 @@ impl Running {
         assert!(sent.expect("kill starts").success());
     }
 
+    /// Returns the number of its threads that run tasks or blocking calls.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn worker_threads(&self) -> usize {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.child.id()));
+        let names = threads.expect("a process").filter_map(|thread| {
+            // A thread may have ended meanwhile.
+            std::fs::read_to_string(thread.ok()?.path().join("comm")).ok()
+        });
+        names.filter(|name| name.trim() == "tokio-rt-worker").count()
+    }
+
     /// Waits for the command to end.
     pub(crate) fn ended(mut self) -> Outcome {
         let ended = self.ended.recv_timeout(PATIENCE);

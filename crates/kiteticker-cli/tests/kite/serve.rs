@@ -259,6 +259,21 @@ fn a_replay_waits_for_its_clients_and_none_of_them_loses_a_tick() {
     assert_eq!((&report["ticks_in"], &report["ticks_out"]), (&20.into(), &40.into()), "{report}");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn the_feed_and_all_clients_have_one_thread_unless_asked_otherwise() {
+    for (arguments, threads) in [(&[][..], 1), (&["--threads", "40"], 40)] {
+        let line = [&["serve", "--relay=127.0.0.1:0", "--sim", "NSE:INFY"], arguments].concat();
+        let mut serving = Running::start(kite(&line));
+        serving.line();
+        // Blocking calls, such as reading a file, have a few more for a while.
+        let found = serving.worker_threads();
+        assert!((threads..threads + 20).contains(&found), "{found} for {arguments:?}");
+        serving.interrupt();
+        assert_eq!(serving.ended().code, Some(0));
+    }
+}
+
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_stay_connected_while_a_new_token_is_waited_for() {

@@ -16,6 +16,9 @@ use crate::clients;
 use crate::exit::CliError;
 use crate::format::times;
 
+/// More than any machine needs, and few enough to start.
+const MAX_THREADS: usize = 64;
+
 const EXAMPLES: &str = "\
 Examples:
   kite serve --sim
@@ -61,6 +64,9 @@ pub(crate) struct ServeArgs {
     /// Sockets of the account to use, 1 to 3 [3]
     #[arg(long, value_name = "N", value_parser = connections)]
     connections: Option<usize>,
+    /// Threads for the feed and all clients, 1 to 64: more if one is full [1]
+    #[arg(long, value_name = "N", value_parser = threads)]
+    threads: Option<usize>,
     /// With --replay: start once N sockets of clients have subscribed [1]
     #[arg(long, value_name = "N", value_parser = sockets)]
     sockets: Option<usize>,
@@ -177,11 +183,21 @@ fn connections(text: &str) -> Result<usize, String> {
     connections.ok_or_else(|| format!("expected 1 to {MAX_CONNECTIONS}, as many as an account has"))
 }
 
+fn threads(text: &str) -> Result<usize, String> {
+    let threads = text.parse().ok().filter(|it| (1..=MAX_THREADS).contains(it));
+    threads.ok_or_else(|| format!("expected 1 to {MAX_THREADS}"))
+}
+
 fn sockets(text: &str) -> Result<usize, &'static str> {
     text.parse().ok().filter(|&sockets| sockets > 0).ok_or("expected a number of at least 1")
 }
 
 impl ServeArgs {
+    /// Returns the number of threads for the feed and all clients.
+    pub(crate) fn threads(&self) -> usize {
+        self.threads.unwrap_or(1)
+    }
+
     /// Returns the settings, checked as far as possible without files and network.
     pub(super) fn settings(self) -> Result<Settings, CliError> {
         let relay = self.relay.settings()?;
@@ -292,6 +308,8 @@ mod tests {
             ("--tls-cert a.pem", "--tls-key"),
             ("--insecure --tls-cert a.pem --tls-key b.pem", "cannot be used with"),
             ("--connections 4", "expected 1 to 3"),
+            ("--threads 0", "expected 1 to 64"),
+            ("--threads 65", "expected 1 to 64"),
             ("--sockets 2", "--sockets needs --replay"),
             ("--sim --sockets 2", "--sockets needs --replay"),
             ("--origin https://a.example/b", "expected scheme://host[:port], without a path"),
