@@ -42,7 +42,11 @@ pub struct Used {
 /// Connects to the feed and receives its first packets, writes its port, and measures between two
 /// lines.
 pub fn run(side: Side, shape: Shape, upstream: u16) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Runtime::new()?;
+    // As `kite serve` does.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(shape.threads as usize)
+        .enable_all()
+        .build()?;
     match side {
         Side::Bare => {
             let (upstreams, listener) = runtime.block_on(bare_start(shape, upstream))?;

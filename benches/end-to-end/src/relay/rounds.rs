@@ -37,6 +37,7 @@ impl Shape {
             option("clients", self.clients.into()),
             option("each", self.each.into()),
             option("stuck", self.stuck.into()),
+            option("threads", self.threads.into()),
         ];
         [options.concat(), vec!["--wanted".to_owned(), name(&self.wanted)]].concat()
     }
@@ -157,6 +158,7 @@ const ONE: Shape = Shape {
     each: 9_000,
     wanted: Wanted::Full,
     stuck: 0,
+    threads: 1,
 };
 
 impl Suite {

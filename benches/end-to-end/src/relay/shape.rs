@@ -66,6 +66,9 @@ pub struct Shape {
     /// More clients, which subscribe and then read nothing; for the relay alone.
     #[arg(long, default_value_t = 0)]
     pub stuck: u32,
+    /// Threads of what stands between the feed and its clients, as `kite serve --threads`.
+    #[arg(long, default_value_t = 1)]
+    pub threads: u32,
 }
 
 impl Shape {
