@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use kite_http::HttpServer;
 use kite_relay::{Relay, RelayClient};
 use kite_tape::RecorderStats;
+use serde_json::Value;
 
 use crate::client::get;
 use crate::stage::{NIFTY, quiet_sim, server, ticking, until};
@@ -29,15 +30,18 @@ fn types(text: &str) -> BTreeSet<(String, String)> {
         .collect()
 }
 
+fn of_docs(name: &str) -> String {
+    let path = format!("{}/../../docs/{name}", env!("CARGO_MANIFEST_DIR"));
+    fs::read_to_string(path).unwrap()
+}
+
 /// The first two columns of the table in `docs/metrics.md`.
 fn documented() -> BTreeSet<(String, String)> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/metrics.md");
-    let text = fs::read_to_string(path).unwrap();
     let row = |line: &str| {
         let mut cells = line.strip_prefix("| `")?.split(" | ");
         Some((cells.next()?.trim_end_matches('`').to_owned(), cells.next()?.to_owned()))
     };
-    text.lines().filter_map(row).collect()
+    of_docs("metrics.md").lines().filter_map(row).collect()
 }
 
 #[tokio::test]
@@ -92,4 +96,30 @@ async fn the_values_are_those_of_the_manager() {
     let age = now - values["kite_last_frame_timestamp_seconds"];
     assert!((-1.0..30.0).contains(&age), "{age}");
     assert!(!text.contains("256265"), "no series for an instrument: {text}");
+}
+
+/// Names of metrics in expressions, with the suffixes of a histogram's series removed.
+fn named(text: &str) -> BTreeSet<String> {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let words = text.split(|c| !is_word(c)).filter(|word| word.starts_with("kite_"));
+    words.map(|word| word.strip_suffix("_bucket").unwrap_or(word).to_owned()).collect()
+}
+
+#[test]
+fn the_dashboard_and_the_alerts_use_exported_metrics() {
+    let exported: BTreeSet<String> = documented().into_iter().map(|(name, _)| name).collect();
+    let dashboard: Value = serde_json::from_str(&of_docs("grafana/dashboard.json")).unwrap();
+    let mut expressions = String::new();
+    for panel in dashboard["panels"].as_array().unwrap() {
+        for target in panel["targets"].as_array().unwrap() {
+            expressions += target["expr"].as_str().unwrap();
+            expressions.push(' ');
+        }
+    }
+    let mut shown = named(&expressions);
+    // The variables of the dashboard list the processes by it.
+    shown.insert("kite_build_info".into());
+    assert_eq!(shown, exported, "the dashboard shows every metric, and no other");
+    let alerts = named(&of_docs("grafana/alerts.yml"));
+    assert!(alerts.len() > 10 && alerts.is_subset(&exported), "{alerts:?}");
 }
