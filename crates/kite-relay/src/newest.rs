@@ -1,12 +1,13 @@
 //! The newest packet of each instrument, copied out of frames that a client was too slow for.
 
 use std::collections::VecDeque;
+use std::ops::{Index, IndexMut};
 
 use bytes::Bytes;
 use kite_wire::{Frame, FrameBuilder, FullPacket, Packet, TokenMap};
 
-/// Rows added when there is none left, so that little memory is reserved and not used.
-const MORE_ROWS: usize = 256;
+/// Rows of a block: few, so that little memory is reserved and not used.
+const BLOCK_ROWS: usize = 256;
 
 /// In place of a row's number for an instrument without one.
 pub(crate) const NO_ROW: u32 = u32::MAX;
@@ -14,12 +15,16 @@ pub(crate) const NO_ROW: u32 = u32::MAX;
 /// The newest packets, in the order of their instruments' first packets.
 #[derive(Debug, Default)]
 pub(crate) struct Newest {
-    rows: Vec<Row>,
+    rows: Rows,
     row_by_token: TokenMap<u32>,
     /// The rows in use.
     order: VecDeque<u32>,
     free: Vec<u32>,
 }
+
+/// Rows in blocks that stay where they are: a vector would hold its rows twice while it grows.
+#[derive(Debug, Default)]
+struct Rows(Vec<Vec<Row>>);
 
 /// A copy of an instrument's packet. Aligned so that it takes no more than three cache lines.
 #[derive(Debug, Clone, Copy)]
@@ -53,6 +58,36 @@ impl Row {
     }
 }
 
+impl Rows {
+    /// Appends a row, and returns its number.
+    fn push(&mut self, row: Row) -> u32 {
+        match self.0.last_mut().filter(|block| block.len() < BLOCK_ROWS) {
+            Some(block) => block.push(row),
+            None => {
+                let mut block = Vec::with_capacity(BLOCK_ROWS);
+                block.push(row);
+                self.0.push(block);
+            }
+        }
+        let in_last = self.0.last().map_or(0, Vec::len);
+        ((self.0.len() - 1) * BLOCK_ROWS + in_last - 1) as u32
+    }
+}
+
+impl Index<u32> for Rows {
+    type Output = Row;
+
+    fn index(&self, row: u32) -> &Row {
+        &self.0[row as usize / BLOCK_ROWS][row as usize % BLOCK_ROWS]
+    }
+}
+
+impl IndexMut<u32> for Rows {
+    fn index_mut(&mut self, row: u32) -> &mut Row {
+        &mut self.0[row as usize / BLOCK_ROWS][row as usize % BLOCK_ROWS]
+    }
+}
+
 impl Newest {
     /// Returns the number of instruments, of which each has a packet.
     pub(crate) fn len(&self) -> usize {
@@ -72,7 +107,7 @@ impl Newest {
         let token = packet.instrument_token();
         let known = self.row_by_token.get(token).copied().filter(|&row| row != NO_ROW);
         let row = known.unwrap_or_else(|| self.add(token));
-        self.rows[row as usize].set(packet);
+        self.rows[row].set(packet);
         known.is_some()
     }
 
@@ -80,16 +115,10 @@ impl Newest {
         let new = Row::new(token);
         let row = match self.free.pop() {
             Some(row) => {
-                self.rows[row as usize] = new;
+                self.rows[row] = new;
                 row
             }
-            None => {
-                if self.rows.len() == self.rows.capacity() {
-                    self.rows.reserve_exact(MORE_ROWS);
-                }
-                self.rows.push(new);
-                (self.rows.len() - 1) as u32
-            }
+            None => self.rows.push(new),
         };
         self.row_by_token.insert(token, row);
         self.order.push_back(row);
@@ -102,13 +131,13 @@ impl Newest {
         let mut bytes = 0;
         let fits = |row: &&u32| {
             let is_first = bytes == 0;
-            bytes += 2 + usize::from(self.rows[**row as usize].len);
+            bytes += 2 + usize::from(self.rows[**row].len);
             is_first || bytes <= most_bytes
         };
         let count = self.order.iter().take(usize::from(u16::MAX)).take_while(fits).count();
         let mut frame = FrameBuilder::with_capacity(bytes);
         for row in self.order.drain(..count) {
-            let held = &self.rows[row as usize];
+            let held = &self.rows[row];
             // Only whole packets are stored, and a frame has room for as many.
             if let Ok(packet) = Packet::from_bytes(held.packet()) {
                 frame.push(packet).ok();
@@ -127,11 +156,11 @@ impl Newest {
             let row = self.row_by_token.get(token).copied().unwrap_or(NO_ROW);
             if row != NO_ROW {
                 self.row_by_token.insert(token, NO_ROW);
-                self.rows[row as usize].len = 0;
+                self.rows[row].len = 0;
                 self.free.push(row);
             }
         }
-        self.order.retain(|&row| self.rows[row as usize].len > 0);
+        self.order.retain(|&row| self.rows[row].len > 0);
         (before - self.len()) as u64
     }
 
@@ -139,6 +168,6 @@ impl Newest {
     /// instruments.
     #[cfg(test)]
     pub(crate) fn memory(&self) -> usize {
-        self.rows.capacity() * size_of::<Row>()
+        self.rows.0.len() * BLOCK_ROWS * size_of::<Row>()
     }
 }
