@@ -20,10 +20,10 @@ impl AccountId {
     }
 }
 
-/// The name of the account of a manager that was built without account names.
+/// `main`, the name of an account that has no other. Texts leave it out.
 impl Default for AccountId {
     fn default() -> Self {
-        Self::from("default")
+        Self::from("main")
     }
 }
 

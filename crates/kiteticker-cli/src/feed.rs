@@ -14,20 +14,24 @@ pub(crate) mod tapes;
 
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use kite_conn::{Credentials, Endpoint, Liveness, MAX_INSTRUMENTS, Transport};
-use kite_manager::{MAX_CONNECTIONS, Manager, ManagerBuilder};
+use kite_conn::{Credentials, Endpoint, Liveness, MAX_INSTRUMENTS, TokenSource, Transport};
+use kite_manager::{MAX_CONNECTIONS, Manager, ManagerBuilder, Seat};
 use kite_sim::{ACCESS_TOKEN, API_KEY, FaultChance, Replay, Sim, SimBuilder, Start};
 use kite_tape::{Reel, Source, Windows};
 
+use crate::blocking;
 use crate::console::paths;
 use crate::exit::CliError;
 use crate::feed::link::Renewal;
+use crate::feed::settings::MAIN_ACCOUNT;
 use crate::network::Network;
 
 /// The source of ticks.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "a command has one of them")]
 pub(crate) enum Feed {
     Sim(SimFeed),
     Replay(ReplayFeed),
@@ -106,15 +110,25 @@ impl From<Speed> for kite_sim::Speed {
 /// Kite, or another server that speaks its protocol.
 #[derive(Debug, Clone)]
 pub(crate) struct LiveFeed {
-    pub(crate) credentials: Credentials,
+    /// The account whose credentials fetch the list of instruments, too.
+    pub(crate) account: LiveAccount,
+    /// Further accounts, each with an api_key, and so with sockets, of its own.
+    pub(crate) more: Vec<LiveAccount>,
     pub(crate) endpoint: Endpoint,
-    /// The file that the credentials came from, if any; a new token will appear in it.
-    pub(crate) file: Option<PathBuf>,
     /// Its proxy and the trusted roots, also for the instrument list.
     pub(crate) network: Network,
 }
 
-impl LiveFeed {
+/// An account at a server.
+#[derive(Debug, Clone)]
+pub(crate) struct LiveAccount {
+    pub(crate) name: String,
+    pub(crate) credentials: Credentials,
+    /// The file that they came from, if any; a new token will appear in it.
+    pub(crate) file: Option<PathBuf>,
+}
+
+impl LiveAccount {
     /// Returns the credentials that its file has now, else those of the start. Blocks.
     pub(crate) fn current_credentials(&self) -> Credentials {
         let now = self.file.as_deref().and_then(|path| credentials::read(path).ok());
@@ -138,15 +152,21 @@ const HTTPS_PORT: u16 = 443;
 /// The longest time without ticks that a connection takes, so that it reports none.
 const LONGEST_SILENCE: Duration = Duration::from_secs(86_400);
 
-/// The name of a feed's only account.
-const ACCOUNT: &str = "default";
-
 impl Feed {
+    /// Returns the number of accounts.
+    pub(crate) fn accounts(&self) -> usize {
+        match self {
+            Self::Live(live) => 1 + live.more.len(),
+            Self::Sim(_) | Self::Replay(_) => 1,
+        }
+    }
+
     /// Returns the file in which a new token will appear, if the credentials came from one.
     pub(crate) fn renewal(&self) -> Option<Renewal> {
         match self {
-            Self::Live(LiveFeed { credentials, file: Some(path), .. }) => {
-                Some(Renewal { path: path.clone(), current: credentials.clone() })
+            Self::Live(LiveFeed { account, more, .. }) if more.is_empty() => {
+                let (path, current) = (account.file.clone()?, account.credentials.clone());
+                Some(Renewal { path, current })
             }
             _ => None,
         }
@@ -166,7 +186,9 @@ impl Feed {
     ) -> Result<OpenFeed, CliError> {
         let mut transport = Transport::default();
         let mut stale_after = Liveness::default().stale_after;
-        let (sim, title, endpoint, credentials) = match self {
+        let mut token_source = None;
+        let own = || vec![(MAIN_ACCOUNT.to_owned(), Credentials::new(API_KEY, ACCESS_TOKEN))];
+        let (sim, title, endpoint, accounts) = match self {
             Self::Sim(feed) => {
                 let title = format!("simulator, seed {}", feed.seed);
                 let mut builder = Sim::builder().seed(feed.seed).updates_per_second(feed.rate);
@@ -175,7 +197,7 @@ impl Feed {
                 }
                 let sim = start(builder).await?;
                 let endpoint = loopback(&sim)?;
-                (Some(sim), title, endpoint, Credentials::new(API_KEY, ACCESS_TOKEN))
+                (Some(sim), title, endpoint, own())
             }
             Self::Replay(feed) => {
                 // A tape may pause or end, which is no matter of the market.
@@ -185,7 +207,7 @@ impl Feed {
                 let replay = feed.replay(&reel).start(start_replay);
                 let sim = start(Sim::builder().replay(replay)).await?;
                 let endpoint = loopback(&sim)?;
-                (Some(sim), title, endpoint, Credentials::new(API_KEY, ACCESS_TOKEN))
+                (Some(sim), title, endpoint, own())
             }
             Self::Live(feed) => {
                 let (host, port) = (feed.endpoint.host(), feed.endpoint.port());
@@ -197,19 +219,41 @@ impl Feed {
                     format!("{host}:{port}")
                 };
                 transport = feed.network.transport(&feed.endpoint)?;
-                (None, title, feed.endpoint, feed.credentials)
+                if !feed.more.is_empty() {
+                    token_source = Some(files_of(&feed));
+                }
+                let accounts = [feed.account].into_iter().chain(feed.more);
+                let accounts = accounts.map(|account| (account.name, account.credentials));
+                (None, title, feed.endpoint, accounts.collect())
             }
         };
-        let builder = Manager::builder()
-            .account(ACCOUNT, credentials)
-            .endpoint(endpoint)
-            .connections(connections)
-            .connection(|connection| {
+        let builder =
+            accounts.into_iter().fold(Manager::builder(), |builder, (name, credentials)| {
+                builder.account(name, credentials)
+            });
+        let builder =
+            builder.endpoint(endpoint).connections(connections).connection(|connection| {
                 connection.transport = transport;
                 connection.liveness.stale_after = stale_after;
+                connection.token_source = token_source;
             });
         Ok(OpenFeed { builder, sim, title })
     }
+}
+
+/// Returns the source of new tokens of several accounts: their files, by api_key.
+fn files_of(feed: &LiveFeed) -> TokenSource {
+    let accounts: Vec<LiveAccount> =
+        [&feed.account].into_iter().chain(&feed.more).cloned().collect();
+    let accounts = Arc::new(accounts);
+    TokenSource::new(move |request| {
+        let accounts = Arc::clone(&accounts);
+        blocking::run("reading the credentials", move || {
+            let of_key = |it: &&LiveAccount| it.credentials.api_key() == request.current.api_key();
+            let found = accounts.iter().find(of_key).map(LiveAccount::current_credentials);
+            found.unwrap_or(request.current)
+        })
+    })
 }
 
 /// Builds the manager of a feed.
@@ -250,7 +294,13 @@ pub(crate) fn connections_for(instruments: usize) -> usize {
     instruments.div_ceil(MAX_INSTRUMENTS).clamp(1, MAX_CONNECTIONS)
 }
 
-/// Returns the source under which a connection is recorded. Each feed has one account.
+/// Returns the source under which a connection of an account is recorded.
+pub(crate) fn source_of(seat: &Seat) -> Source {
+    let account = u8::try_from(seat.account_index).unwrap_or(u8::MAX);
+    Source { account, ..source(seat.connection) }
+}
+
+/// Returns the source under which a connection of the only account is recorded.
 pub(crate) fn source(connection: usize) -> Source {
     Source { account: 0, connection: u8::try_from(connection).unwrap_or(u8::MAX) }
 }

@@ -48,7 +48,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli, output: Output) -> Result<Status, CliError> {
+fn run(mut cli: Cli, output: Output) -> Result<Status, CliError> {
     let draws = matches!(cli.command, None | Some(Command::Demo(_) | Command::Watch(_)));
     if cli.global.verbose > 0 && draws && io::stdout().is_terminal() && io::stderr().is_terminal() {
         return Err(CliError::usage("-v would write its logs over the table")
@@ -56,7 +56,8 @@ fn run(cli: Cli, output: Output) -> Result<Status, CliError> {
     }
     logs::show(cli.global.verbose)?;
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    if let Some(Command::Serve(args)) = &cli.command {
+    if let Some(Command::Serve(args)) = &mut cli.command {
+        args.load(output)?;
         runtime.worker_threads(args.threads());
     }
     let runtime = runtime

@@ -40,6 +40,12 @@ pub(crate) struct Network {
 }
 
 impl Network {
+    /// Creates the options from texts. What is no proxy is an error when it is needed.
+    pub(crate) fn new(proxy: Option<&str>, ca_file: Option<PathBuf>) -> Self {
+        let proxy = proxy.and_then(|url| url.parse().ok());
+        Self { proxy, ca_file }
+    }
+
     /// Decides how a server is reached.
     ///
     /// # Errors

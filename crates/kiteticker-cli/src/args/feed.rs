@@ -16,7 +16,7 @@ use crate::blocking;
 use crate::console::paths;
 use crate::exit::CliError;
 use crate::faults;
-use crate::feed::settings::{FeedSettings, FeedSource};
+use crate::feed::settings::{AccountSettings, FeedSettings, FeedSource, MAIN_ACCOUNT};
 use crate::feed::{SimFeed, Speed};
 use crate::format::times::{self, Moment};
 use crate::network::Network;
@@ -87,7 +87,11 @@ impl FeedArgs {
         } else if self.replay.is_empty() {
             FeedSource::Server {
                 endpoint: self.endpoint.unwrap_or_default(),
-                credentials: self.credentials,
+                account: AccountSettings {
+                    name: MAIN_ACCOUNT.to_owned(),
+                    credentials: self.credentials,
+                },
+                more: Vec::new(),
                 network: self.network,
             }
         } else {

@@ -21,7 +21,7 @@ pub(crate) struct SelectArgs {
 
 /// A price of one underlying, or of the only one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Spot {
+pub(crate) struct Spot {
     name: Option<String>,
     price: Amount,
 }
@@ -49,6 +49,10 @@ impl FromStr for Spot {
 }
 
 impl SelectArgs {
+    pub(crate) fn new(contracts: Vec<Contracts>, spots: Vec<Spot>) -> Self {
+        Self { contracts, spots }
+    }
+
     /// Returns whether nothing is to be chosen.
     pub(crate) fn is_empty(&self) -> bool {
         self.contracts.is_empty()

@@ -1,6 +1,8 @@
 //! `kite serve`: one feed for any number of programs, over Kite's own protocol.
 
 mod args;
+mod check;
+mod config;
 mod follow;
 mod made;
 mod origin;
@@ -21,5 +23,9 @@ use crate::exit::{CliError, Status};
 
 /// Serves until its time is over, the replayed tape ends, or the user stops it.
 pub(crate) async fn run(args: ServeArgs, output: Output, stop: Stop) -> Result<Status, CliError> {
-    run::run(args.settings()?, output, stop).await
+    let plan = args.plan()?;
+    if plan.is_check {
+        return check::run(&plan, output).await;
+    }
+    run::run(plan, output, stop).await
 }

@@ -12,7 +12,7 @@ use crate::console::output::Output;
 use crate::exit::CliError;
 use crate::feed::credentials::{self, Origin};
 use crate::feed::deadline::Deadline;
-use crate::feed::{Feed, LiveFeed, ReplayFeed, SimFeed, Speed};
+use crate::feed::{Feed, LiveAccount, LiveFeed, ReplayFeed, SimFeed, Speed};
 use crate::format::times::Moment;
 use crate::network::{Choice, Network, Target};
 
@@ -31,6 +31,7 @@ pub(crate) struct FeedSettings {
 
 /// The source of ticks.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "a command has one of them")]
 pub(crate) enum FeedSource {
     /// The simulated market.
     Sim {
@@ -51,10 +52,23 @@ pub(crate) enum FeedSource {
     /// Kite, or another server that speaks its protocol.
     Server {
         endpoint: Endpoint,
-        /// The file of the credentials; without one they are searched for.
-        credentials: Option<PathBuf>,
+        /// The account whose credentials fetch the list of instruments, too.
+        account: AccountSettings,
+        /// Further accounts.
+        more: Vec<AccountSettings>,
         network: Network,
     },
+}
+
+/// The name of an account that has no other.
+pub(crate) const MAIN_ACCOUNT: &str = "main";
+
+/// An account at the server.
+#[derive(Debug, Clone)]
+pub(crate) struct AccountSettings {
+    pub(crate) name: String,
+    /// The file of its credentials; without one they are searched for.
+    pub(crate) credentials: Option<PathBuf>,
 }
 
 impl FeedSettings {
@@ -103,24 +117,29 @@ impl FeedSettings {
                 longest_pause: Some(LONGEST_PAUSE),
                 looks_back: true,
             })),
-            FeedSource::Server { endpoint, credentials, network } => {
+            FeedSource::Server { endpoint, account, more, network } => {
                 let choice = network.choose(Target::from(endpoint))?;
-                let found = credentials::find(credentials.as_deref())?;
-                output.note(format_args!("credentials from {}", found.origin));
+                let account = account.found(output)?;
+                let more: Result<_, _> = more.iter().map(|account| account.found(output)).collect();
                 if let Choice::Through { proxy, origin } = choice {
                     output.note(format_args!("through the proxy {proxy}, from {origin}"));
                 }
-                let file = match found.origin {
-                    Origin::File(path) => Some(path),
-                    Origin::Environment | Origin::Prompt => None,
-                };
-                Ok(Feed::Live(LiveFeed {
-                    file,
-                    credentials: found.credentials,
-                    endpoint: endpoint.clone(),
-                    network: network.clone(),
-                }))
+                let (endpoint, network) = (endpoint.clone(), network.clone());
+                Ok(Feed::Live(LiveFeed { account, more: more?, endpoint, network }))
             }
         }
+    }
+}
+
+impl AccountSettings {
+    /// Finds the credentials and reports their source.
+    fn found(&self, output: Output) -> Result<LiveAccount, CliError> {
+        let found = credentials::find(self.credentials.as_deref())?;
+        output.note(format_args!("credentials from {}", found.origin));
+        let file = match found.origin {
+            Origin::File(path) => Some(path),
+            Origin::Environment | Origin::Prompt => None,
+        };
+        Ok(LiveAccount { name: self.name.clone(), credentials: found.credentials, file })
     }
 }

@@ -137,7 +137,7 @@ pub(crate) async fn of_today(
 ) -> Result<Instruments, Option<Duration>> {
     let live = live.clone();
     let fetching = blocking::run("fetching the instrument list", move || {
-        let credentials = ListCredentials::Ambient(live.current_credentials());
+        let credentials = ListCredentials::Ambient(live.account.current_credentials());
         let source = source_on(&live.network, Some(&credentials));
         source.map(|source| source.refresh())
     });

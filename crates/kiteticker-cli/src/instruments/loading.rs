@@ -63,7 +63,7 @@ impl Names {
                 network: live.network.clone(),
                 // Those of another server are none of Kite's.
                 credentials: (!is_foreign)
-                    .then(|| ListCredentials::Ambient(live.credentials.clone())),
+                    .then(|| ListCredentials::Ambient(live.account.credentials.clone())),
                 ..Default::default()
             },
             Feed::Sim(_) | Feed::Replay(_) => Request::default(),

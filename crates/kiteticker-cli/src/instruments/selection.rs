@@ -145,11 +145,16 @@ pub(crate) async fn find_named(
         instruments.sort_by_key(|named| named.token);
         instruments.dedup_by_key(|named| named.token);
     }
-    if instruments.len() > MOST {
+    let accounts = feed.accounts();
+    if instruments.len() > accounts * MOST {
         let count = numbers::counted(instruments.len() as u64, "instrument");
-        let most = numbers::grouped(MOST as u64);
+        let most = numbers::grouped((accounts * MOST) as u64);
+        let whose = match accounts {
+            1 => "an account".to_owned(),
+            several => format!("each of {several} accounts"),
+        };
         return Err(CliError::usage(format!(
-            "{count} requested, but the three connections of an account take at most {most}"
+            "{count} requested, but the three connections of {whose} take at most {most}"
         )));
     }
     Ok(Selection { instruments, names, feed, lacks_parts })

@@ -6,6 +6,7 @@ mod clean;
 mod clients;
 mod commands;
 mod completions;
+mod config;
 mod connections;
 mod credentials;
 mod disk;

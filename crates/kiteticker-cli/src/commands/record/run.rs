@@ -77,7 +77,7 @@ pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Stat
     let _daily = of_lists.map(|live| DailyNames::start(notes, live, output));
     let unseen = Unseen::new(tokens.iter().copied());
     let (tape, noting) = (recorder.clone(), unseen.clone());
-    let tap = move |seat: Seat| (noting.clone(), tape.sink(feed::source(seat.connection)));
+    let tap = move |seat: Seat| (noting.clone(), tape.sink(feed::source_of(&seat)));
     let manager = feed::manager(builder.tap(tap))?;
     manager
         .subscribe(&tokens, args.instruments.mode)

@@ -1,6 +1,6 @@
 //! The arguments of `kite serve`.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -9,19 +9,73 @@ use clap::{Args, ValueEnum};
 use kite_manager::MAX_CONNECTIONS;
 use kite_relay::{Heartbeats, Origin, SlowClients, TlsFiles};
 
+use super::config;
 use super::origin;
-use super::settings::{ClientSettings, RelaySettings, Settings};
+use super::settings::{
+    ClientSettings, DEFAULT_LINGER, DEFAULT_RELAY, RelaySettings, Settings, is_plain_name,
+};
 use crate::args::feed::{FeedArgs, InstrumentArgs};
 use crate::clients;
+use crate::console::output::Output;
 use crate::exit::CliError;
 use crate::format::times;
 
 /// More than any machine needs, and few enough to start.
-const MAX_THREADS: usize = 64;
+pub(super) const MAX_THREADS: usize = 64;
+
+/// The arguments that stand in the file of `--config` instead.
+const IN_THE_FILE: [&str; 37] = [
+    "instruments",
+    "contracts",
+    "spots",
+    "list",
+    "strict",
+    "mode",
+    "instruments_file",
+    "record",
+    "report_every",
+    "connections",
+    "threads",
+    "sockets",
+    "listen",
+    "clients",
+    "orders",
+    "slow",
+    "linger",
+    "heartbeats",
+    "tls_cert",
+    "tls_key",
+    "insecure",
+    "origins",
+    "sim",
+    "replay",
+    "seed",
+    "rate",
+    "chaos",
+    "count",
+    "speed",
+    "from",
+    "lasts",
+    "until",
+    "days",
+    "endpoint",
+    "credentials",
+    "proxy",
+    "ca_file",
+];
+
+/// What a run does.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) settings: Settings,
+    /// Whether only to check that it would start.
+    pub(super) is_check: bool,
+}
 
 const EXAMPLES: &str = "\
 Examples:
   kite serve --sim
+  kite serve --config kite.toml
   kite serve --record tapes --until 15:30
   kite serve --client research=research.credentials --orders research
   kite serve --relay 0.0.0.0:8765 --tls-cert cert.pem --tls-key key.pem
@@ -49,6 +103,15 @@ status is 1. Conflated ticks are not. docs/relay.md has the details.";
 #[derive(Debug, Args)]
 #[command(after_help = clients::help(EXAMPLES))]
 pub(crate) struct ServeArgs {
+    /// Read the settings from this TOML file; docs/kite.toml has all of them
+    #[arg(long, value_name = "FILE", conflicts_with_all = IN_THE_FILE)]
+    config: Option<PathBuf>,
+    /// Check whether it would start, and print what it would do; connects nowhere
+    #[arg(long)]
+    check: bool,
+    /// What the file says, once it has been read.
+    #[arg(skip)]
+    loaded: Option<Box<Settings>>,
     #[command(flatten)]
     instruments: InstrumentArgs,
     /// Record the feed to this directory, as kite record does
@@ -116,7 +179,7 @@ struct RelayArgs {
 /// What happens to a client that reads too slowly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
-enum Slow {
+pub(super) enum Slow {
     Conflate,
     DropOldest,
     Disconnect,
@@ -137,7 +200,7 @@ impl From<Slow> for SlowClients {
 /// When clients get heartbeats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
-enum Beats {
+pub(super) enum Beats {
     WhileFed,
     Always,
 }
@@ -149,6 +212,15 @@ impl From<Beats> for Heartbeats {
             Beats::Always => Self::Always,
         }
     }
+}
+
+/// Parses the name of a value of a choice.
+pub(super) fn one_of<T: ValueEnum>(text: &str) -> Result<T, String> {
+    T::from_str(text, false).map_err(|_| {
+        let values = T::value_variants().iter().filter_map(ValueEnum::to_possible_value);
+        let names: Vec<String> = values.map(|it| it.get_name().to_owned()).collect();
+        format!("expected {}", names.join(", "))
+    })
 }
 
 /// A client's name and the file of its credentials.
@@ -163,8 +235,7 @@ impl FromStr for ClientFile {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (name, path) = text.split_once('=').unwrap_or((text, ""));
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-        if name.is_empty() || name.len() > 64 || !name.chars().all(is_plain) || path.is_empty() {
+        if !is_plain_name(name) || path.is_empty() {
             return Err(
                 "expected NAME=FILE, such as research=research.credentials, with a name of \
                         letters, digits, `-`, `_` and `.`",
@@ -174,7 +245,8 @@ impl FromStr for ClientFile {
     }
 }
 
-fn address(text: &str) -> Result<SocketAddr, &'static str> {
+/// Parses an address to listen on.
+pub(super) fn address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse().map_err(|_| "expected an address and a port, such as 127.0.0.1:8765 or [::1]:0")
 }
 
@@ -193,13 +265,35 @@ fn sockets(text: &str) -> Result<usize, &'static str> {
 }
 
 impl ServeArgs {
-    /// Returns the number of threads for the feed and all clients.
-    pub(crate) fn threads(&self) -> usize {
-        self.threads.unwrap_or(1)
+    /// Reads the file of settings, if one is named. Blocks.
+    ///
+    /// # Errors
+    /// Returns an error if the file cannot be used.
+    pub(crate) fn load(&mut self, output: Output) -> Result<(), CliError> {
+        if let Some(file) = &self.config {
+            self.loaded = Some(Box::new(config::load(file, output)?));
+        }
+        Ok(())
     }
 
-    /// Returns the settings, checked as far as possible without files and network.
-    pub(super) fn settings(self) -> Result<Settings, CliError> {
+    /// Returns the number of threads for the feed and all clients. A file has been read before.
+    pub(crate) fn threads(&self) -> usize {
+        let in_file = self.loaded.as_ref().and_then(|it| it.threads);
+        in_file.or(self.threads).unwrap_or(1)
+    }
+
+    /// Returns what the arguments or their file say, checked as far as possible without files and
+    /// network.
+    pub(super) fn plan(mut self) -> Result<Plan, CliError> {
+        let (is_check, json) = (self.check, self.json);
+        let settings = match self.loaded.take() {
+            Some(loaded) => Settings { json, ..*loaded },
+            None => self.settings()?,
+        };
+        Ok(Plan { settings, is_check })
+    }
+
+    fn settings(self) -> Result<Settings, CliError> {
         let relay = self.relay.settings()?;
         let feed = self.feed.settings();
         if relay.slow == SlowClients::Block && !feed.is_replay() {
@@ -215,6 +309,7 @@ impl ServeArgs {
             instruments: self.instruments,
             connections: self.connections.unwrap_or(MAX_CONNECTIONS),
             relay,
+            threads: self.threads,
             sockets: self.sockets.unwrap_or(1),
             record: self.record,
             report_every: self.report_every,
@@ -234,15 +329,16 @@ impl RelayArgs {
             orders: self.orders.contains(&name),
             credentials: path,
             name,
+            sockets: None,
+            instruments: None,
         };
         let clients = self.clients.into_iter().map(client).collect();
         let tls = self.tls_cert.zip(self.tls_key);
-        let default = SocketAddr::from((Ipv4Addr::LOCALHOST, 8_765));
         Ok(RelaySettings {
-            listen: self.listen.unwrap_or(default),
+            listen: self.listen.unwrap_or(DEFAULT_RELAY),
             clients,
             slow: self.slow.map(Into::into).unwrap_or_default(),
-            linger: self.linger.unwrap_or(Duration::from_secs(30)),
+            linger: self.linger.unwrap_or(DEFAULT_LINGER),
             heartbeats: self.heartbeats.map(Into::into).unwrap_or_default(),
             tls: tls.map(|(certificates, key)| TlsFiles { certificates, key }),
             is_insecure: self.insecure,
@@ -253,7 +349,7 @@ impl RelayArgs {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
+    use clap::{CommandFactory as _, Parser};
 
     use super::*;
 
@@ -280,12 +376,26 @@ mod tests {
     }
 
     #[test]
+    fn every_argument_stands_in_the_file_or_can_be_used_with_it() {
+        let command = Line::command();
+        let beside = ["config", "check", "json", "help"];
+        let ids = command.get_arguments().map(|argument| argument.get_id().as_str());
+        for id in ids.filter(|id| !beside.contains(id)) {
+            assert!(IN_THE_FILE.contains(&id), "{id}");
+        }
+        let error = settings("--config kite.toml --sim").unwrap_err();
+        assert!(error.contains("--config <FILE>") && error.contains("--sim"), "{error}");
+    }
+
+    #[test]
     fn clients_have_names_files_and_orders_if_asked_for() {
         let line = "--client a=x --client b.c-d_e=dir/y=z --orders a";
         let client = |name: &str, file: &str, orders| ClientSettings {
             name: name.into(),
             credentials: file.into(),
             orders,
+            sockets: None,
+            instruments: None,
         };
         let expected = [client("a", "x", true), client("b.c-d_e", "dir/y=z", false)];
         assert_eq!(settings(line).unwrap().relay.clients, expected);

@@ -8,11 +8,12 @@ use kite_relay::{Relay, RelayStopped};
 use kite_sim::{Sim, Start};
 use kite_wire::Mode;
 
+use super::args::Plan;
 use super::follow::{End, Serving};
 use super::made::MadeFile;
 use super::outcome::Outcome;
 use super::report::{self, Access};
-use super::settings::{self, Settings};
+use super::settings;
 use super::tape::Tape;
 use crate::console::output::Output;
 use crate::console::signals::Stop;
@@ -36,16 +37,13 @@ const FLUSH_DEADLINE: Duration = Duration::from_secs(10);
 const REPLAY_DEADLINE: Duration = Duration::from_secs(60);
 
 /// Serves until the time is over, the replayed tape ends, or the user stops it.
-pub(super) async fn run(
-    settings: Settings,
-    output: Output,
-    stop: Stop,
-) -> Result<Status, CliError> {
+pub(super) async fn run(plan: Plan, output: Output, stop: Stop) -> Result<Status, CliError> {
+    let settings = plan.settings;
     let deadline = settings.feed.deadline()?;
     if let Some(to) = &settings.record {
         tapes::check_directory(("--record", to))?;
     }
-    let Settings { relay, .. } = &settings;
+    let relay = &settings.relay;
     let builder = relay.builder()?;
     let (instruments, feed) = (&settings.instruments, &settings.feed);
     let need = if settings.record.is_some() { Need::Recorded } else { Need::Shown };
@@ -69,9 +67,9 @@ pub(super) async fn run(
         let noting = unseen.clone();
         let sinks = tape.as_ref().map(|tape| (tape.notes.clone(), tape.recorder.clone()));
         move |seat: Seat| {
-            let recording = sinks.as_ref().map(|(notes, recorder)| {
-                (notes.sink(), recorder.sink(feed::source(seat.connection)))
-            });
+            let recording = sinks
+                .as_ref()
+                .map(|(notes, recorder)| (notes.sink(), recorder.sink(feed::source_of(&seat))));
             (noting.clone(), recording)
         }
     };

@@ -1,7 +1,7 @@
 //! Everything that `kite serve` needs to know, wherever it was written.
 
 use std::io::ErrorKind;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,6 +18,16 @@ use crate::feed::settings::FeedSettings;
 /// Advice for an address that other machines reach.
 const HOW_TO_SECURE: &str = "add --tls-cert and --tls-key, or --insecure if the network is trusted";
 
+/// The default address of the relay.
+pub(super) const DEFAULT_RELAY: SocketAddr =
+    SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8_765));
+
+/// The default time for which instruments are kept after the last client has left them.
+pub(super) const DEFAULT_LINGER: Duration = Duration::from_secs(30);
+
+/// The default interval of reports without a terminal.
+pub(super) const DEFAULT_REPORT_EVERY: Duration = Duration::from_secs(60);
+
 /// The settings of a run.
 #[derive(Debug)]
 pub(super) struct Settings {
@@ -26,6 +36,8 @@ pub(super) struct Settings {
     pub(super) instruments: InstrumentArgs,
     /// Sockets of the account.
     pub(super) connections: usize,
+    /// For the feed and all clients, if not one.
+    pub(super) threads: Option<usize>,
     pub(super) relay: RelaySettings,
     /// Sockets of clients that have to subscribe before a replay starts.
     pub(super) sockets: usize,
@@ -58,6 +70,31 @@ pub(super) struct ClientSettings {
     pub(super) credentials: PathBuf,
     /// Whether it receives order updates.
     pub(super) orders: bool,
+    /// How many sockets it may have open, if not as many as Kite admits.
+    pub(super) sockets: Option<usize>,
+    /// How many instruments each of them may subscribe, if not as many as Kite admits.
+    pub(super) instruments: Option<usize>,
+}
+
+impl ClientSettings {
+    /// Reads its credentials.
+    fn client(&self) -> Result<RelayClient, CliError> {
+        let credentials = credentials::read(&self.credentials)?;
+        let mut client = RelayClient::new(&self.name, credentials).orders(self.orders);
+        if let Some(sockets) = self.sockets {
+            client = client.max_sockets(sockets);
+        }
+        if let Some(instruments) = self.instruments {
+            client = client.max_instruments(instruments);
+        }
+        Ok(client)
+    }
+}
+
+/// Returns whether a text can name a client or an account.
+pub(super) fn is_plain_name(text: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    (1..=64).contains(&text.len()) && text.chars().all(is_plain)
 }
 
 impl RelaySettings {
@@ -74,6 +111,11 @@ impl RelaySettings {
         }
     }
 
+    /// Returns the clients. Reads the files of their credentials.
+    pub(super) fn clients(&self) -> Result<Vec<RelayClient>, CliError> {
+        self.clients.iter().map(ClientSettings::client).collect()
+    }
+
     /// Prepares the relay. Reads the files of the clients' credentials.
     pub(super) fn builder(&self) -> Result<RelayBuilder, CliError> {
         let mut builder = Relay::builder()
@@ -82,10 +124,8 @@ impl RelaySettings {
             .linger(self.linger)
             .heartbeats(self.heartbeats)
             .insecure(self.is_insecure);
-        for client in &self.clients {
-            let credentials = credentials::read(&client.credentials)?;
-            builder =
-                builder.client(RelayClient::new(&client.name, credentials).orders(client.orders));
+        for client in self.clients()? {
+            builder = builder.client(client);
         }
         if let Some(files) = &self.tls {
             // The relay reports a key that cannot be read.

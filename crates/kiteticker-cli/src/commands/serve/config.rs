@@ -1,0 +1,93 @@
+//! `kite serve --config`: the settings of a run in a TOML file.
+//!
+//! Everything that is wrong with a file is found in one reading, and named by line and key. Paths
+//! are relative to the file.
+
+mod document;
+mod feed;
+mod files;
+mod problems;
+mod relay;
+#[cfg(test)]
+mod tests;
+
+use std::fs::File;
+use std::path::Path;
+use std::time::Duration;
+
+use self::document::Document;
+use self::feed::path;
+use self::files::Files;
+use self::problems::{Problem, Problems};
+use super::args::MAX_THREADS;
+use super::settings::{DEFAULT_REPORT_EVERY, Settings};
+use crate::console::output::Output;
+use crate::console::paths;
+use crate::exit::CliError;
+use crate::format::times::{self, Moment};
+use crate::plain_text;
+
+/// Reads the settings of a file, and looks at the files that it names. Blocks.
+///
+/// # Errors
+/// Returns an error if the file cannot be read, or what is wrong with it. If that is more than one
+/// thing, each is printed.
+pub(super) fn load(file: &Path, output: Output) -> Result<Settings, CliError> {
+    let text = File::open(file).and_then(plain_text::read).map_err(|error| {
+        CliError::unable(format!("cannot read {}", paths::shown(file))).because(error)
+    })?;
+    read(file, &text).map_err(|problems| {
+        let shown = paths::shown(file).to_string();
+        problems::error(problems, &shown, |error| output.error(&error))
+    })
+}
+
+/// Reads the settings of a text, which is that of `file`.
+///
+/// # Errors
+/// Returns everything that is wrong with it, by line.
+fn read(file: &Path, text: &str) -> Result<Settings, Vec<Problem>> {
+    let problems = Problems::default();
+    let document = Document::parse(text, &problems);
+    if problems.has_any() {
+        // What is not understood may miss what the rest needs.
+        return Err(problems.sorted());
+    }
+    let mut files = Files::new(file, &problems);
+    let mut root = document.root(&problems);
+    let lasts = root.parsed("for", times::positive_duration);
+    let until = root.parsed("until", str::parse::<Moment>);
+    let report_every = root.parsed("report_every", times::positive_duration);
+    let threads = root.number("threads", 1..=MAX_THREADS).map(|it| it.value);
+    let feed = feed::read(root.section("feed"), &mut files);
+    let mut record = root.section("record");
+    let to = record.parsed("to", path);
+    if record.is_there() && record.line_of("to").is_none() {
+        record.wrong(record.line, "to", "is missing");
+    }
+    if let Some(to) = &to
+        && files.resolve(&to.value).metadata().is_ok_and(|it| !it.is_dir())
+    {
+        record.wrong(to.line, "to", "is not a directory");
+    }
+    record.finish();
+    let source = feed::settings(feed.source, lasts, until);
+    let relay = relay::read(root.section("relay"), &mut files, source.is_replay());
+    root.finish();
+    let settings = Settings {
+        feed: source,
+        instruments: feed.instruments,
+        connections: feed.connections,
+        threads,
+        relay,
+        sockets: feed.sockets,
+        record: to.map(|it| files.resolve(&it.value)),
+        report_every: report_every
+            .map_or(DEFAULT_REPORT_EVERY, |it: document::At<Duration>| it.value),
+        json: false,
+    };
+    if problems.has_any() {
+        return Err(problems.sorted());
+    }
+    Ok(settings)
+}
