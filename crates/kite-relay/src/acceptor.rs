@@ -30,10 +30,6 @@ const MIN_COMMAND_BYTES: usize = 64 * 1024;
 /// Ten digits, a comma and a space.
 const TOKEN_BYTES: usize = 12;
 
-/// How much later than the relay the operating system ends a connection that takes nothing, so
-/// that the relay counts it first.
-const USER_TIMEOUT_MARGIN: Duration = Duration::from_secs(15);
-
 /// What the operating system takes from the relay without sending it: enough for a link of any
 /// speed, because the task writes more as soon as half of it is sent.
 const UNSENT_BYTES: u32 = 128 * 1024;
@@ -127,9 +123,9 @@ impl Acceptor {
     async fn open(self: Arc<Self>, place: Place, transport: Transport) {
         let peer = transport.peer();
         let ip = peer.map(|peer| peer.ip());
-        let user_timeout = self.stall.saturating_add(USER_TIMEOUT_MARGIN);
-        let set = transport.set_user_timeout(user_timeout);
-        if let Err(error) = set.and_then(|()| transport.set_unsent_limit(UNSENT_BYTES)) {
+        // No `TCP_USER_TIMEOUT`: Linux counts it from the first time the client's window was shut,
+        // and ends a client that reads in bursts.
+        if let Err(error) = transport.set_unsent_limit(UNSENT_BYTES) {
             tracing::debug!(%error, ?peer, "socket has the operating system's own limits");
         }
         let enter =

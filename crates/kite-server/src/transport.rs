@@ -4,16 +4,28 @@ use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use socket2::{SockRef, Socket};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, Interest, ReadBuf};
 use tokio::net::TcpStream;
+
+/// Interval at which a write is tried that waits for room.
+const TRY_EVERY: Duration = Duration::from_secs(1);
+
+/// Whether the operating system has `TCP_NOTSENT_LOWAT`.
+const HAS_UNSENT_LIMIT: bool = cfg!(any(target_os = "android", target_os = "linux"));
+
+/// `MSG_NOSIGNAL` of these systems: a client that is gone is an error, not a signal.
+const NO_SIGNAL: i32 = if HAS_UNSENT_LIMIT { 0x4000 } else { 0 };
 
 /// A byte stream to a client.
 #[derive(Debug)]
 pub struct Transport {
     stream: ByteStream,
     bytes_written: u64,
+    /// When a write was last tried although the operating system had announced no room.
+    tried: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -24,13 +36,13 @@ enum ByteStream {
 
 impl From<TcpStream> for Transport {
     fn from(stream: TcpStream) -> Self {
-        Self { stream: ByteStream::Tcp(stream), bytes_written: 0 }
+        Self { stream: ByteStream::Tcp(stream), bytes_written: 0, tried: None }
     }
 }
 
 impl From<DuplexStream> for Transport {
     fn from(stream: DuplexStream) -> Self {
-        Self { stream: ByteStream::Memory(stream), bytes_written: 0 }
+        Self { stream: ByteStream::Memory(stream), bytes_written: 0, tried: None }
     }
 }
 
@@ -69,28 +81,11 @@ impl Transport {
         self.bytes_written
     }
 
-    /// Sets the time after which the operating system ends a connection whose client acknowledges
-    /// nothing or keeps its receive window shut (`TCP_USER_TIMEOUT`). Has no effect in memory and on
-    /// systems other than Linux and Android.
-    ///
-    /// # Errors
-    /// Returns an error if the operating system refuses.
-    pub fn set_user_timeout(&self, timeout: Duration) -> io::Result<()> {
-        match &self.stream {
-            #[cfg(any(target_os = "android", target_os = "linux"))]
-            ByteStream::Tcp(stream) => {
-                socket2::SockRef::from(stream).set_tcp_user_timeout(Some(timeout))
-            }
-            _ => {
-                let _ = timeout;
-                Ok(())
-            }
-        }
-    }
-
     /// Limits how many bytes the operating system takes before it has sent them
     /// (`TCP_NOTSENT_LOWAT`), so that what waits for a slow client waits where newer data can
-    /// replace it. What is on its way is not limited. Has no effect in memory and on systems other
+    /// replace it. What is on its way is not limited. The system announces room only once half of
+    /// that is sent, so a write that waits is also tried once a second: otherwise a client that reads
+    /// little would look like one that takes nothing. Has no effect in memory and on systems other
     /// than Linux and Android.
     ///
     /// # Errors
@@ -98,7 +93,7 @@ impl Transport {
     pub fn set_unsent_limit(&self, bytes: u32) -> io::Result<()> {
         match &self.stream {
             #[cfg(any(target_os = "android", target_os = "linux"))]
-            ByteStream::Tcp(stream) => socket2::SockRef::from(stream).set_tcp_notsent_lowat(bytes),
+            ByteStream::Tcp(stream) => SockRef::from(stream).set_tcp_notsent_lowat(bytes),
             _ => {
                 let _ = bytes;
                 Ok(())
@@ -109,7 +104,7 @@ impl Transport {
     /// Makes dropping this connection reset it. In memory, dropping only ends the stream.
     pub fn reset_on_drop(&self) {
         if let ByteStream::Tcp(stream) = &self.stream {
-            let lingering = socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO));
+            let lingering = SockRef::from(stream).set_linger(Some(Duration::ZERO));
             if let Err(error) = lingering {
                 tracing::debug!(%error, "socket is closed, not reset");
             }
@@ -132,6 +127,41 @@ impl Transport {
     }
 }
 
+impl Transport {
+    /// Counts what was written; tries again with `send` if that is due.
+    fn count(
+        &mut self,
+        written: Poll<io::Result<usize>>,
+        send: impl FnOnce(&Socket) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        let written = if written.is_pending() { self.try_to(send) } else { written };
+        let written = ready!(written)?;
+        self.bytes_written += written as u64;
+        Poll::Ready(Ok(written))
+    }
+
+    /// Tries a write for which the operating system has announced no room, at most once a second.
+    fn try_to(
+        &mut self,
+        send: impl FnOnce(&Socket) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        let ByteStream::Tcp(stream) = &self.stream else { return Poll::Pending };
+        let now = Instant::now();
+        if !HAS_UNSENT_LIMIT || now - *self.tried.get_or_insert(now) < TRY_EVERY {
+            return Poll::Pending;
+        }
+        self.tried = Some(now);
+        match send(&SockRef::from(stream)) {
+            Err(error) if is_temporary(&error) => Poll::Pending,
+            written => Poll::Ready(written),
+        }
+    }
+}
+
+fn is_temporary(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}
+
 impl AsyncRead for Transport {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -151,13 +181,12 @@ impl AsyncWrite for Transport {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let Self { stream, bytes_written } = self.get_mut();
-        let written = ready!(match stream {
+        let this = self.get_mut();
+        let written = match &mut this.stream {
             ByteStream::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
             ByteStream::Memory(stream) => Pin::new(stream).poll_write(cx, bytes),
-        })?;
-        *bytes_written += written as u64;
-        Poll::Ready(Ok(written))
+        };
+        this.count(written, |socket| socket.send_with_flags(bytes, NO_SIGNAL))
     }
 
     fn poll_write_vectored(
@@ -165,13 +194,12 @@ impl AsyncWrite for Transport {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let Self { stream, bytes_written } = self.get_mut();
-        let written = ready!(match stream {
+        let this = self.get_mut();
+        let written = match &mut this.stream {
             ByteStream::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
             ByteStream::Memory(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
-        })?;
-        *bytes_written += written as u64;
-        Poll::Ready(Ok(written))
+        };
+        this.count(written, |socket| socket.send_vectored_with_flags(slices, NO_SIGNAL))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -220,13 +248,33 @@ mod tests {
 
     #[cfg(any(target_os = "android", target_os = "linux"))]
     #[tokio::test]
-    async fn the_user_timeout_reaches_the_operating_system() {
-        let (server, _client) = tcp().await;
-        let timeout = Duration::from_secs(75);
-        server.set_user_timeout(timeout).unwrap();
-        let ByteStream::Tcp(stream) = &server.stream else { panic!("not TCP") };
-        let set = socket2::SockRef::from(stream).tcp_user_timeout().unwrap();
-        assert_eq!(set, Some(timeout));
+    async fn a_client_that_reads_less_than_half_of_the_unsent_bytes_takes_some() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = tokio::net::TcpSocket::new_v4().unwrap();
+        client.set_recv_buffer_size(4_096).unwrap();
+        let mut client = client.connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut server = Transport::from(listener.accept().await.unwrap().0);
+        server.set_unsent_limit(256 * 1024).unwrap();
+        let bytes = [7; 1_000];
+        let mut cx = Context::from_waker(Waker::noop());
+        // Until tries find no room either.
+        let mut progress = (0, Instant::now());
+        while progress.1.elapsed() < TRY_EVERY * 3 {
+            if Pin::new(&mut server).poll_write(&mut cx, &bytes).is_ready() {
+                progress = (server.bytes_written(), Instant::now());
+            } else {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+        let mut read = vec![0; 16 * 1024];
+        client.read_exact(&mut read).await.unwrap();
+        let taking = async {
+            while server.bytes_written() == progress.0 {
+                let _ = Pin::new(&mut server).poll_write(&mut cx, &bytes);
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), taking).await.unwrap();
     }
 
     #[cfg(any(target_os = "android", target_os = "linux"))]
@@ -235,7 +283,7 @@ mod tests {
         let (server, _client) = tcp().await;
         server.set_unsent_limit(64 * 1024).unwrap();
         let ByteStream::Tcp(stream) = &server.stream else { panic!("not TCP") };
-        assert_eq!(socket2::SockRef::from(stream).tcp_notsent_lowat().unwrap(), 64 * 1024);
+        assert_eq!(SockRef::from(stream).tcp_notsent_lowat().unwrap(), 64 * 1024);
     }
 
     #[tokio::test]
