@@ -179,6 +179,7 @@ EXPECTED = {
     "pandas-text": pandas_text,
     "duckdb-text": duckdb_text,
     "kiteconnect": kiteconnect,
+    "kiteticker": kiteconnect,
 }
 
 

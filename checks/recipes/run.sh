@@ -14,11 +14,15 @@ trap 'rm -rf "$work"' EXIT
 venv=${KITE_RECIPES_VENV:-$work/venv}
 python3 -c 'import ensurepip, venv' || { echo 'Python 3 with venv is not installed' >&2; exit 1; }
 [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
-"$venv/bin/pip" install --quiet --disable-pip-version-check --requirement checks/recipes/requirements.txt
+pip=("$venv/bin/pip" --quiet --disable-pip-version-check)
+"${pip[@]}" install --requirement checks/recipes/requirements.txt
 
 cargo build --locked -p kiteticker-cli -p kite-export --example recipe_tape --bin kite
 target=$(cargo metadata --format-version 1 --no-deps | python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')
 kite=$target/debug/kite
+# The package is built with the commands, in the same directory.
+PATH=$(realpath "$venv/bin"):$PATH CARGO_TARGET_DIR=$target "${pip[@]}" install --no-build-isolation --no-deps \
+    --config-settings=build-args='--profile dev' ./python
 
 data=$work/data
 mkdir "$data"

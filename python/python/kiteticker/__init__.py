@@ -1,0 +1,12 @@
+"""Kite Connect's live market data.
+
+`KiteTicker` is used like the class of the same name in kiteconnect:
+
+    from kiteticker import KiteTicker
+"""
+
+from ._install import install
+from ._native import __version__
+from ._ticker import ConnectResponse, Gap, KiteTicker
+
+__all__ = ["ConnectResponse", "Gap", "KiteTicker", "__version__", "install"]

@@ -1,0 +1,146 @@
+//! Everything that the sockets of a feed deliver, in order for each socket.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use kite_conn::{Batch, Lane, LaneItem};
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+
+use crate::notice::{Notice, Notices};
+
+/// Something delivered by a socket.
+#[derive(Debug)]
+pub(crate) enum Item {
+    /// A frame.
+    Frame(Batch),
+    /// Ticks were left out, because the callbacks are too slow.
+    Lag(u64),
+    /// Something that happened between the frames.
+    Notice(Notice),
+}
+
+/// The consuming end of the sockets of a feed.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    sources: Vec<Source>,
+    /// The source whose turn it is.
+    turn: usize,
+    wake: Arc<Notify>,
+}
+
+/// One socket's lane and notices.
+#[derive(Debug)]
+pub(crate) struct Source {
+    lane: Lane,
+    notices: Arc<Notices>,
+    /// An item taken from the lane that notices precede.
+    head: Option<LaneItem>,
+}
+
+impl Source {
+    pub(crate) fn new(lane: Lane, notices: Arc<Notices>) -> Self {
+        Self { lane, notices, head: None }
+    }
+
+    fn try_next(&mut self) -> Option<Item> {
+        loop {
+            // Read before the lane: if the lane is empty then, the frames before this notice have
+            // been taken.
+            let next_notice = self.notices.peek();
+            if self.head.is_none() {
+                self.head = self.lane.try_recv().ok();
+            }
+            let Some(head) = &self.head else {
+                next_notice?;
+                return self.notices.pop().map(Item::Notice);
+            };
+            let frame = match head {
+                LaneItem::Batch(batch) | LaneItem::Conflated { batch, .. } => Some(batch.sequence),
+                _ => None,
+            };
+            // Read after the lane: a notice before this frame was added before it.
+            if let (Some(frame), Some(after)) = (frame, self.notices.peek())
+                && after < frame
+            {
+                return self.notices.pop().map(Item::Notice);
+            }
+            if let Some(item) = self.take_head() {
+                return Some(item);
+            }
+        }
+    }
+
+    /// Takes the item at the head; `None` for one that the notices report too.
+    fn take_head(&mut self) -> Option<Item> {
+        match self.head.take()? {
+            LaneItem::Batch(batch) => Some(Item::Frame(batch)),
+            LaneItem::Conflated { batch, replaced: 0 } => Some(Item::Frame(batch)),
+            LaneItem::Conflated { batch, replaced } => {
+                self.head = Some(LaneItem::Batch(batch));
+                Some(Item::Lag(replaced))
+            }
+            LaneItem::Dropped { ticks, .. } if ticks > 0 => Some(Item::Lag(ticks)),
+            _ => None,
+        }
+    }
+
+    /// Registers the waker; keeps an item that has arrived since.
+    fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.head.is_some() {
+            return Poll::Ready(());
+        }
+        match self.lane.poll_recv(cx) {
+            Poll::Ready(Some(item)) => {
+                self.head = Some(item);
+                Poll::Ready(())
+            }
+            Poll::Ready(None) | Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl Inbox {
+    pub(crate) fn new(wake: Arc<Notify>) -> Self {
+        Self { sources: Vec::new(), turn: 0, wake }
+    }
+
+    pub(crate) fn add(&mut self, source: Source) {
+        self.sources.push(source);
+    }
+
+    /// Returns the next item and the number of its socket, if one waits.
+    pub(crate) fn try_next(&mut self) -> Option<(usize, Item)> {
+        let sources = self.sources.len();
+        for _ in 0..sources {
+            let turn = self.turn;
+            self.turn = (turn + 1) % sources;
+            if let Some(item) = self.sources[turn].try_next() {
+                return Some((turn, item));
+            }
+        }
+        None
+    }
+
+    /// Waits until something arrives, the feed is woken, or the time is over. Must not be called
+    /// while attached to the interpreter.
+    pub(crate) fn wait(&mut self, runtime: &Handle, at_most: Duration) {
+        let wake = Arc::clone(&self.wake);
+        let arrived = async {
+            let mut notified = std::pin::pin!(wake.notified());
+            poll_fn(|cx| {
+                let woken = notified.as_mut().poll(cx).is_ready();
+                let arrived = self
+                    .sources
+                    .iter_mut()
+                    .filter_map(|it| it.poll_wait(cx).is_ready().then_some(()));
+                // All are polled, so that each registers the waker.
+                if arrived.count() > 0 || woken { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
+        };
+        let _ = runtime.block_on(async { tokio::time::timeout(at_most, arrived).await });
+    }
+}

@@ -1,0 +1,43 @@
+//! The native part of the Python package `kiteticker`: sockets and ticks.
+//!
+//! The package's classes are written in Python, in `python/kiteticker`. This module opens the
+//! sockets, keeps them open, and turns frames into lists of dicts. Only a thread that calls
+//! [`Feed::next`] runs Python code; the sockets are on a thread of their own, which never attaches
+//! to the interpreter.
+
+mod feed;
+mod inbox;
+mod items;
+mod loopback_tls;
+mod notice;
+mod reconnected;
+mod runtime;
+mod settings;
+mod sink;
+mod socket;
+mod ticks;
+
+use std::sync::OnceLock;
+
+use pyo3::exceptions::PyImportError;
+use pyo3::prelude::*;
+
+pub use feed::Feed;
+
+/// The address of the module `sys` of the interpreter that imported this module first.
+static INTERPRETER: OnceLock<usize> = OnceLock::new();
+
+/// The native part of the package `kiteticker`.
+#[pymodule]
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    // Each interpreter has its own `sys`, and objects must not pass from one to another.
+    let interpreter = module.py().import("sys")?.as_ptr().addr();
+    if *INTERPRETER.get_or_init(|| interpreter) != interpreter {
+        return Err(PyImportError::new_err(
+            "kiteticker does not support subinterpreters: another interpreter of this process has \
+             imported it",
+        ));
+    }
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_class::<Feed>()
+}

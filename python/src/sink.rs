@@ -1,0 +1,72 @@
+//! The sink of a socket: frames go into a lane, everything else into the notices.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use kite_conn::{Batch, Event, LaneSink, Sink, Unread};
+
+use crate::notice::{Notice, Notices};
+
+/// The sink of a socket. The lane bounds the frames and applies the policy for slow callbacks;
+/// notices are few and are never dropped with frames.
+#[derive(Debug)]
+pub(crate) struct FeedSink {
+    lane: LaneSink,
+    notices: Arc<Notices>,
+    /// Number of the last frame.
+    sequence: u64,
+}
+
+impl FeedSink {
+    pub(crate) fn new(lane: LaneSink, notices: Arc<Notices>) -> Self {
+        Self { lane, notices, sequence: 0 }
+    }
+}
+
+impl Sink for FeedSink {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.lane.poll_ready(cx)
+    }
+
+    fn on_batch(&mut self, batch: &Batch) {
+        self.sequence = batch.sequence;
+        if !batch.ticks.frame().is_heartbeat() {
+            self.lane.on_batch(batch);
+        } else if self.notices.wants_heartbeats() {
+            self.notices.push(self.sequence, Notice::Heartbeat(batch.frame().clone()));
+        }
+    }
+
+    fn on_event(&mut self, event: &Event) {
+        let notice = match event {
+            Event::Up { epoch, .. } => Notice::Up(*epoch),
+            Event::Down { cause, .. } => Notice::Down(cause.clone()),
+            Event::OpenFailed { error, .. } => Notice::OpenFailed(error.clone()),
+            Event::Retry { delay, .. } => Notice::Retry(*delay),
+            Event::Parked(reason) => Notice::Parked(reason.clone()),
+            Event::Gap(gap) => Notice::Gap(Arc::clone(gap)),
+            Event::Text { text, .. } | Event::TextUnreadable { text, .. } => {
+                Notice::Text(text.clone())
+            }
+            Event::Closed { .. } => Notice::Closed,
+            Event::FrameDamaged { .. }
+            | Event::PacketsSkipped { .. }
+            | Event::LimitRefused { .. }
+            | Event::FeedSilent { .. } => Notice::Warning(event.to_string()),
+            _ => return,
+        };
+        self.notices.push(self.sequence, notice);
+    }
+
+    fn poll_drained(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.lane.poll_drained(cx)
+    }
+
+    fn stop_waiting(&mut self) {
+        self.lane.stop_waiting();
+    }
+
+    fn unread(&self) -> Unread {
+        self.lane.unread()
+    }
+}

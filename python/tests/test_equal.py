@@ -1,0 +1,138 @@
+"""What a program sees is what it sees with the client that it was written for."""
+
+import pytest
+
+# Three instruments in each segment, one of them in each mode; the last segment has no name.
+SEGMENTS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13]
+MODES = {
+    mode: [(1000 * (number + 1) + segment) * 256 + segment for segment in SEGMENTS]
+    for number, mode in enumerate(["ltp", "quote", "full"])
+}
+TOKENS = [token for tokens in MODES.values() for token in tokens]
+TEXTS = ["order:REJECTED", "duplicate_order", "error_text:too fast", "unknown_text", "unparsable_text"]
+
+READ_TO_THE_END = """
+calls = [("subscribe", sum(settings["modes"].values(), []))]
+calls += [("set_mode", mode, tokens) for mode, tokens in settings["modes"].items()]
+kws = ticker(calls)
+kws.connect(threaded=True)
+wait_for(lambda: "close" in names())
+done(events[: names().index("close") + 1])
+"""
+
+RECORD = """
+kws = ticker(record_to=settings["to"])
+kws.connect(threaded=True)
+# The tape begins with a heartbeat, so that both clients have subscribed when ticks are replayed.
+wait_for(lambda: any(event[0] == "message" and event[2] for event in events))
+kws.set_mode("full", settings["tokens"])
+wait_for(lambda: names().count("ticks") >= 150 and names().count("order_update") >= 3 and "error" in names())
+kws.stop()
+kws.websocket_thread.join()
+done(names().count("ticks"))
+"""
+
+
+@pytest.fixture
+def tape(serve, program, tmp_path):
+    # Several times, because a client may be late.
+    faults = [f"{number}s={text}" for number, text in enumerate(TEXTS * 6, 1)]
+    sim = serve("sim", "--rate", 40, "--fault", ",".join(faults))
+    settings = {"to": str(tmp_path / "tapes"), "tokens": TOKENS}
+    assert program("kiteticker", RECORD, sim, **settings).result() >= 150
+    return tmp_path / "tapes"
+
+
+def test_a_replay_calls_the_same_callbacks_with_the_same_arguments(tape, serve, program):
+    # The replay waits for a third socket, which subscribes when both clients have.
+    replay = serve("replay", tape, "--sockets", 3, "--speed", 2)
+    theirs, ours = (
+        program(package, READ_TO_THE_END, replay, modes=MODES)
+        for package in ("kiteconnect", "kiteticker")
+    )
+    theirs.wait_for_line("subscribed")
+    ours.wait_for_line("subscribed")
+    starter = program("kiteticker", READ_TO_THE_END, replay, modes={"ltp": TOKENS[:1]})
+    expected, found = theirs.result(), ours.result()
+    starter.result()
+
+    # Heartbeats are made for each socket, at its own time.
+    expected, found = _without_heartbeats(expected), _without_heartbeats(found)
+    assert [event[0] for event in found] == [event[0] for event in expected]
+    for ours_event, theirs_event in zip(found, expected, strict=True):
+        assert ours_event == theirs_event
+        # The order of keys, and the types of numbers.
+        assert repr(ours_event) == repr(theirs_event)
+    ticks = [tick for event in found if event[0] == "ticks" for tick in event[1]]
+    assert {tick["instrument_token"] for tick in ticks} == set(TOKENS)
+    assert {tick["mode"] for tick in ticks} == {"ltp", "quote", "full"}
+    assert sum(event[0] == "order_update" for event in found) >= 3
+    assert ("error", 0, "too fast") in found
+
+
+def _without_heartbeats(events):
+    return [event for event in events if event[0] != "message" or len(event[1]) > 1]
+
+
+CONTROL = """
+kws = ticker([("set_mode", "full", [408065, 256265])], reconnect_max_delay=5)
+kws.connect(threaded=True)
+wait_for(lambda: names().count("open") == settings["opens"])
+done([event for event in events if event[0] not in ("ticks", "message")])
+"""
+
+
+@pytest.mark.parametrize(
+    ("fault", "opens"),
+    [
+        ("handshake1=reset", 2),
+        ("handshake1=end_of_stream", 2),
+        ("handshake1=close:1001", 2),
+        ("handshake1=close:1005", 2),
+        ("handshake1=invalid_frame", 2),
+        ("handshake1=refusal:503", 1),
+        ("handshake1=refusal:429,handshake2=refusal:403", 1),
+        ("handshake1=handshake_reset", 1),
+        ("handshake1=wrong_accept_key", 1),
+    ],
+)
+def test_a_fault_calls_the_same_callbacks(fault, opens, serve, program):
+    theirs, ours = (
+        program(package, CONTROL, serve("sim", "--fault", fault), opens=opens)
+        for package in ("kiteconnect", "kiteticker")
+    )
+    expected, found = theirs.result(), ours.result()
+    assert [_comparable(event) for event in found] == [_comparable(event) for event in expected]
+
+
+# What is wrong with the server's bytes is named differently.
+OWN_WORDS = ["I dropped the WebSocket TCP connection", "Sec-WebSocket-Accept"]
+
+
+def _comparable(event):
+    if event[0] == "connect":
+        # The ports differ.
+        (peer, *rest), is_connected = event[1:]
+        return ("connect", peer.rsplit(":", 1)[0], *rest, is_connected)
+    if event[0] == "order_update":
+        # The simulator's orders have its time.
+        return ("order_update", list(event[1]))
+    if event[0] in ("error", "close") and event[2] is not None:
+        words = [words for words in OWN_WORDS if words in event[2]]
+        return (*event[:2], words or event[2])
+    return event
+
+
+def test_constants_are_equal():
+    import kiteconnect
+
+    import kiteticker
+
+    theirs, ours = kiteconnect.KiteTicker, kiteticker.KiteTicker
+    for name in vars(theirs):
+        if not name.startswith("_") and not callable(getattr(theirs, name)):
+            assert getattr(ours, name) == getattr(theirs, name), name
+    for name in vars(theirs("key", "token")):
+        assert hasattr(ours("key", "token"), name), name
+
+
