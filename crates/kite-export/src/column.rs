@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use kite_wire::Segment;
+
 /// The kind of value in a column, for every format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -156,6 +158,11 @@ pub fn event_columns() -> Vec<Column> {
             "Text frame or note as received; otherwise a description of the damage.",
         ),
     ]
+}
+
+/// Returns a segment's name for the column `segment`.
+pub(crate) fn segment_name(segment: Segment) -> Cow<'static, str> {
+    segment.name().map_or_else(|| segment.code().to_string().into(), Cow::from)
 }
 
 fn depth_columns(side: &'static str, level: usize) -> [Column; 3] {

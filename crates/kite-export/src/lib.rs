@@ -1,6 +1,6 @@
 //! Turns recorded ticks into tables: Parquet, CSV and JSON lines.
 //!
-//! A tape ([`kite_tape`]) becomes a table with one row per packet and, on request, a second table
+//! A tape (kite-tape's) becomes a table with one row per packet and, on request, a second table
 //! with everything else on the tape: gaps, text frames, notes, heartbeats and damage. A field that
 //! a mode does not carry is null, never zero; prices are exact; times are UTC by default. [`tick_columns`] and
 //! [`event_columns`] describe every column; `docs/export.md` in the repository shows how to load
@@ -39,35 +39,64 @@
 //! [`TickLines`] writes JSON lines of ticks that are not on a tape.
 //!
 //! Packets are decoded directly into columns, encoding is spread over threads, and memory is
-//! bounded (see [`Export`]).
+//! bounded (see `Export`).
+//!
+//! # Features
+//!
+//! | feature | default | adds |
+//! |---|---|---|
+//! | `files` | yes | `Export`, which writes tapes as Parquet, CSV and JSON lines. Without it the crate formats ticks ([`TickLines`]) and describes columns, and depends on `kite-wire` alone |
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "files")]
 mod chunk;
 mod column;
+#[cfg(feature = "files")]
 mod error;
+#[cfg(feature = "files")]
 mod export;
+#[cfg(feature = "files")]
 mod layout;
+#[cfg(feature = "files")]
 mod output;
+#[cfg(feature = "files")]
 mod parquet;
+#[cfg(feature = "files")]
 mod partition;
+#[cfg(feature = "files")]
 mod partitioned;
+#[cfg(feature = "files")]
 mod permit;
+#[cfg(feature = "files")]
 mod pool;
+#[cfg(feature = "files")]
 mod run;
+#[cfg(feature = "files")]
 mod scratch;
+#[cfg(feature = "files")]
 mod selection;
 mod settings;
+#[cfg(feature = "files")]
 mod summary;
 mod symbols;
+#[cfg(feature = "files")]
 mod table;
 mod text;
+#[cfg(feature = "files")]
 mod tree;
 
 pub use column::{Column, ColumnKind, event_columns, tick_columns};
+#[cfg(feature = "files")]
 pub use error::{EncodeFailure, ExportError, Target};
+#[cfg(feature = "files")]
 pub use export::Export;
+#[cfg(feature = "files")]
 pub use partition::Partition;
+#[cfg(feature = "files")]
 pub use run::Progress;
+#[cfg(feature = "files")]
 pub use scratch::Scratch;
 pub use settings::{Format, Prices, TimeUnit, TimeZone, Times};
+#[cfg(feature = "files")]
 pub use summary::Summary;
 pub use text::TickLines;

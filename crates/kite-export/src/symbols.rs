@@ -84,6 +84,7 @@ impl CachedSymbols {
     }
 
     /// Returns the names by their numbers.
+    #[cfg(feature = "files")]
     pub(crate) fn names(&self) -> &[String] {
         &self.names
     }

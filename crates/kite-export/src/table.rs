@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use kite_tape::Silence;
+use kite_wire::Packet;
 use kite_wire::tape::{Gap, GapReason, Received, Source};
-use kite_wire::{Packet, Segment};
 
 use crate::chunk::Chunk;
 use crate::error::{ExportError, Target};
@@ -133,9 +133,4 @@ fn reason_name(reason: GapReason) -> Cow<'static, str> {
         (None, 0) => "unknown".into(),
         (None, code) => code.to_string().into(),
     }
-}
-
-/// Returns a segment's name for the column `segment`.
-pub(crate) fn segment_name(segment: Segment) -> Cow<'static, str> {
-    segment.name().map_or_else(|| segment.code().to_string().into(), Cow::from)
 }

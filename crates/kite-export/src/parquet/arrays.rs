@@ -14,9 +14,9 @@ use kite_wire::{DepthEntry, FullPacket, Mode, Ohlc, Packet, PacketView, QuotePac
 use super::prices::PriceType;
 use super::times;
 use crate::column::DEPTH_LEVELS;
+use crate::column::segment_name;
 use crate::settings::TimeUnit;
 use crate::symbols::CachedSymbols;
-use crate::table::segment_name;
 
 /// The rows of one row group. A null cell holds a default value and takes the same space.
 pub(super) struct Columns<P: PriceType> {

@@ -4,8 +4,9 @@ use kite_wire::tape::Received;
 use kite_wire::{DepthEntry, FullPacket, IndexQuotePacket, Packet, QuotePacket, Segment};
 
 use super::cells::Cells;
-use crate::column::DEPTH_LEVELS;
-use crate::table::{Event, segment_name};
+use crate::column::{DEPTH_LEVELS, segment_name};
+#[cfg(feature = "files")]
+use crate::table::Event;
 
 /// Writes a row of ticks. `symbol` is `None` if there is no such column.
 pub(super) fn write_tick<C: Cells>(
@@ -67,6 +68,7 @@ fn write_side<C: Cells>(
 }
 
 /// Writes a row of events.
+#[cfg(feature = "files")]
 pub(super) fn write_event(cells: &mut dyn Cells, event: &Event<'_>) {
     cells.begin();
     cells.nanoseconds(event.recv_unix_ns);
