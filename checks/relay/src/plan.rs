@@ -11,6 +11,9 @@ const FIXED: usize = 24;
 /// Instruments that are subscribed only while clients ask for them; more than fit.
 const OTHERS: usize = 90;
 
+/// Instruments of all connections. Few, so that clients ask for more than fits.
+const CAPACITY: usize = 80;
+
 /// The settings of one relay with its server and its clients.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
@@ -23,6 +26,10 @@ pub(crate) struct Plan {
     pub(crate) updates_per_second: f64,
     pub(crate) fixed: Vec<u32>,
     pub(crate) others: Vec<u32>,
+    /// Accounts of the manager.
+    pub(crate) accounts: usize,
+    /// Connections of each account.
+    pub(crate) connections: usize,
     /// Whether the whole feed is lost for so long that heartbeats are withheld.
     pub(crate) has_dark_times: bool,
     /// One of the fixed instruments, whose packets mark that a command is applied.
@@ -41,17 +48,38 @@ impl Plan {
         random.shuffle(&mut tokens[FIXED..]);
         let others = tokens.split_off(FIXED);
         let marker = tokens[0];
+        let (accounts, connections) = match policy {
+            SlowClients::DropOldest => (2, 1),
+            _ => (1, 2),
+        };
         Self {
             seed,
             policy,
             time,
             fault_every: Duration::from_secs(3),
             updates_per_second: 30.0,
+            accounts,
+            connections,
             fixed: tokens,
             others,
             has_dark_times: policy == SlowClients::Conflate,
             marker,
         }
+    }
+
+    /// Returns the number of connections of all accounts.
+    pub(crate) fn slots(&self) -> usize {
+        self.accounts * self.connections
+    }
+
+    /// Returns the most instruments of one connection.
+    pub(crate) fn instrument_limit(&self) -> usize {
+        CAPACITY / self.slots()
+    }
+
+    /// Returns the most instruments of all connections.
+    pub(crate) fn capacity(&self) -> usize {
+        self.instrument_limit() * self.slots()
     }
 
     /// Returns all instruments.

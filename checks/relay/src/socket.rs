@@ -17,7 +17,9 @@ const PING: u8 = 9;
 const PONG: u8 = 10;
 
 /// The receive buffer of clients that read slowly.
-const SMALL_BUFFER: u32 = 32 * 1_024;
+const SMALL_BUFFER: u32 = 8 * 1_024;
+/// The segments of an Ethernet, which the loopback interface lacks.
+const SEGMENT: u32 = 1_460;
 
 /// The longest frame of the relay: 3,000 packets of 186 bytes.
 const MAX_PAYLOAD: u64 = 1 << 20;
@@ -49,11 +51,12 @@ pub(crate) struct Socket {
     start: usize,
 }
 
-/// Connects without a handshake; `is_slow` for a small receive buffer.
+/// Connects without a handshake; `is_slow` for a small receive buffer and small segments.
 pub(crate) async fn connect(address: SocketAddr, is_slow: bool) -> io::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
     if is_slow {
         socket.set_recv_buffer_size(SMALL_BUFFER)?;
+        socket2::SockRef::from(&socket).set_tcp_mss(SEGMENT)?;
     }
     let stream = socket.connect(address).await?;
     stream.set_nodelay(true)?;

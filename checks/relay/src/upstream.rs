@@ -15,13 +15,6 @@ use crate::market::OPENS_UNIX_S;
 use crate::plan::Plan;
 use crate::secrets;
 
-/// Connections of the account.
-pub(crate) const CONNECTIONS: usize = 2;
-/// Instruments of each connection. Small, so that clients ask for more than fits.
-pub(crate) const INSTRUMENTS: usize = 40;
-
-const API_KEY: &str = "upstream_key";
-
 /// Silence after which a socket is lost; the default is 10 s.
 const SILENCE: Duration = Duration::from_millis(800);
 /// The server's heartbeats.
@@ -67,7 +60,11 @@ const KINDS: &[FaultKind] = &[
 pub(crate) struct Upstream {
     pub(crate) sim: Arc<Sim>,
     pub(crate) manager: Manager,
-    /// The token of the day, as a login would return it.
+    /// The API keys of the accounts.
+    keys: Vec<String>,
+    /// Connections of all accounts.
+    slots: usize,
+    /// The token of the day, as a login would return it; the same for all accounts.
     token: Arc<Mutex<String>>,
     logins: u64,
     /// The instruments that may be subscribed.
@@ -93,24 +90,28 @@ impl Upstream {
     pub(crate) async fn start(plan: &Plan) -> Result<Self, Box<dyn Error + Send + Sync>> {
         let world = plan.seed;
         let token = new_token(world, 0);
+        let keys: Vec<String> = (0..plan.accounts).map(api_key).collect();
         let chance = FaultChance::new(plan.seed, plan.fault_every)
             .kinds(KINDS.iter().copied())
             .longest_delay(Duration::from_millis(300))
             .heal_after(HEAL_AFTER);
-        let sim = Sim::builder()
+        let builder = Sim::builder()
             .seed(plan.seed)
             .market_time(OPENS_UNIX_S)
-            .credentials(API_KEY, &*token)
+            .credentials(&*keys[0], &*token)
             .updates_per_second(plan.updates_per_second)
             .heartbeat_every(HEARTBEAT_EVERY)
-            .chance(chance)
-            .start()
-            .await?;
+            .chance(chance);
+        let others = keys[1..].iter();
+        let builder = others.fold(builder, |builder, key| builder.account(&**key, &*token));
+        let sim = builder.start().await?;
         let token = Arc::new(Mutex::new(token));
-        let manager = manager(&sim, plan.seed, Arc::clone(&token))?;
+        let manager = manager(&sim, plan, &keys, Arc::clone(&token))?;
         Ok(Self {
             sim: Arc::new(sim),
             manager,
+            keys,
+            slots: plan.slots(),
             token,
             logins: 0,
             traded: plan.all(),
@@ -130,7 +131,8 @@ impl Upstream {
             7..=8 => self.sim.drop_all(),
             9 => self.sim.close_all(1_001),
             10..=11 => {
-                self.sim.inject(API_KEY, Fault::Restart { down: up_to(900) });
+                let key = &self.keys[random.usize(..self.keys.len())];
+                self.sim.inject(key, Fault::Restart { down: up_to(900) });
             }
             12..=13 => self.expire(up_to(1_500)).await,
             _ => self.refuse_for(up_to(3_500)).await,
@@ -149,7 +151,9 @@ impl Upstream {
     async fn expire(&mut self, time: Duration) {
         self.logins += 1;
         let token = new_token(self.world, self.logins);
-        self.sim.set_access_token(API_KEY, &*token);
+        for key in &self.keys {
+            self.sim.set_access_token(&**key, &*token);
+        }
         self.sim.drop_all();
         self.trade_unseen(time).await;
         *self.token.lock() = token;
@@ -188,8 +192,8 @@ impl Upstream {
         self.trade_unseen(Duration::ZERO).await;
         self.sim.calm();
         self.sim.refuse_with(None);
-        self.sim.wait_until(|sim| sim.subscriptions().len() == CONNECTIONS).await;
-        while self.manager.snapshot().live < CONNECTIONS {
+        self.sim.wait_until(|sim| sim.subscriptions().len() == self.slots).await;
+        while self.manager.snapshot().live < self.slots {
             sleep(Duration::from_millis(5)).await;
         }
     }
@@ -197,19 +201,22 @@ impl Upstream {
 
 fn manager(
     sim: &Sim,
-    seed: u64,
+    plan: &Plan,
+    keys: &[String],
     token: Arc<Mutex<String>>,
 ) -> Result<Manager, Box<dyn Error + Send + Sync>> {
-    let credentials = Credentials::new(API_KEY, &*token.lock());
-    let manager = Manager::builder()
-        .account("main", credentials)
+    let builder = keys.iter().fold(Manager::builder(), |builder, key| {
+        builder.account(&**key, Credentials::new(&**key, &*token.lock()))
+    });
+    let (seed, limit) = (plan.seed, plan.instrument_limit());
+    let manager = builder
         .endpoint(Endpoint::parse(&sim.endpoint())?)
-        .connections(CONNECTIONS)
+        .connections(plan.connections)
         .stagger(Duration::from_millis(1))
         // Instruments stay on their connection, so that it is known which outage concerns them.
         .failover(None)
         .connection(|connection| {
-            connection.instrument_limit = INSTRUMENTS;
+            connection.instrument_limit = limit;
             connection.token_source = Some(TokenSource::new(move |request| {
                 let token = token.lock().clone();
                 async move { Ok::<_, &str>(request.current.with_access_token(token)) }
@@ -223,18 +230,23 @@ fn manager(
     Ok(manager.build()?)
 }
 
+fn api_key(account: usize) -> String {
+    format!("upstream_key_{account}")
+}
+
 /// Makes an access token, which must not be logged.
 fn new_token(world: u64, login: u64) -> String {
     format!("{}-upstream-{world}-{login}", secrets::MARK)
 }
 
-/// Records the outages until the manager stops.
-pub(crate) async fn watch(mut events: Events, outages: Outages) {
+/// Records the outages until the manager stops. `slots` is the number of all connections, and of
+/// those of each account.
+pub(crate) async fn watch(mut events: Events, outages: Outages, slots: (usize, usize)) {
     let begin = |slot| Outage { slot, from: Instant::now(), to: None };
-    outages.lock().extend((0..CONNECTIONS).map(begin));
+    outages.lock().extend((0..slots.0).map(begin));
     while let Some(event) = events.recv().await {
         let ManagerEvent::Connection { seat, event } = event else { continue };
-        let slot = seat.account_index * CONNECTIONS + seat.connection;
+        let slot = seat.account_index * slots.1 + seat.connection;
         let mut outages = outages.lock();
         match event {
             Event::Down { .. } => outages.push(begin(slot)),

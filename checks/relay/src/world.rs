@@ -22,7 +22,7 @@ use crate::clients::{
 use crate::market::Market;
 use crate::plan::Plan;
 use crate::secrets::MARK;
-use crate::upstream::{self, CONNECTIONS, Outage, Outages, Upstream};
+use crate::upstream::{self, Outage, Outages, Upstream};
 
 /// Bytes that may wait for each client: what arrives in a second, so that slow clients leave more and
 /// the others do not.
@@ -77,7 +77,8 @@ pub(crate) async fn run(plan: Plan) -> Result<World, Box<dyn Error + Send + Sync
     let mut upstream = Upstream::start(&plan).await?;
     let relay = relay(&plan).start(&upstream.manager).await?;
     let (outages, gaps) = (Outages::default(), Arc::<Mutex<u64>>::default());
-    tokio::spawn(upstream::watch(upstream.manager.events(), Arc::clone(&outages)));
+    let slots = (plan.slots(), plan.connections);
+    tokio::spawn(upstream::watch(upstream.manager.events(), Arc::clone(&outages), slots));
     tokio::spawn(count_gaps(upstream.manager.events(), Arc::clone(&gaps)));
     upstream.manager.begin()?;
 
@@ -98,10 +99,7 @@ pub(crate) async fn run(plan: Plan) -> Result<World, Box<dyn Error + Send + Sync
     if timeout(PATIENCE, left).await.is_err() {
         common.wrong("world", format_args!("{} clients did not leave", leaving.len()));
     }
-    if timeout(PATIENCE, settle(&upstream, &relay, plan.fixed.len(), &outages, &gaps))
-        .await
-        .is_err()
-    {
+    if timeout(PATIENCE, settle(&upstream, &relay, &plan, &outages, &gaps)).await.is_err() {
         let (ticks, gaps) = (upstream.manager.snapshot().total.ticks, *gaps.lock());
         let stats = relay.stats();
         common.wrong(
@@ -217,7 +215,7 @@ async fn make_trouble(upstream: &mut Upstream, plan: &Plan) {
 async fn settle(
     upstream: &Upstream,
     relay: &Relay,
-    fixed: usize,
+    plan: &Plan,
     outages: &Outages,
     gaps: &Mutex<u64>,
 ) {
@@ -227,7 +225,7 @@ async fn settle(
     let is_quiet = || {
         let subscribed: usize = upstream.manager.distribution().iter().map(|it| it.len()).sum();
         let losses = outages.lock().len() as u64;
-        subscribed == fixed && *gaps.lock() + CONNECTIONS as u64 == losses
+        subscribed == plan.fixed.len() && *gaps.lock() + plan.slots() as u64 == losses
     };
     while !is_quiet() {
         sleep(Duration::from_millis(1)).await;

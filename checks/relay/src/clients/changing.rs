@@ -9,7 +9,6 @@ use kite_wire::{CommandKind, Mode};
 use super::Common;
 use crate::reader::Reader;
 use crate::socket::Socket;
-use crate::upstream::{CONNECTIONS, INSTRUMENTS};
 
 /// Instruments of a client that is allowed few.
 pub(crate) const FEW: usize = 12;
@@ -71,7 +70,7 @@ async fn stay(
         reader.until_applied().await?;
         match reader.refusal {
             Some(refused) if refused == limit && is_too_many => common.did("refused: socket full"),
-            Some(refused) if refused == CONNECTIONS * INSTRUMENTS && !is_too_many => {
+            Some(refused) if refused == common.plan.capacity() && !is_too_many => {
                 common.did("refused: accounts full");
             }
             None if !is_too_many => common.did("command applied"),

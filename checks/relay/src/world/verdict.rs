@@ -179,6 +179,10 @@ impl World {
         };
         let received = &slow.received;
         let mut wrong = Vec::new();
+        // It always reads before it would count as stalled, and nothing else may end its socket.
+        if stats.accepted > 1 + stats.too_slow {
+            wrong.push(format!("ended although it reads: {stats:?}"));
+        }
         if slow.sockets == 1 && received.packets != stats.out {
             wrong.push(format!("{} packets received: {stats:?}", received.packets));
         }
