@@ -125,7 +125,7 @@ impl HttpBuilder {
         self
     }
 
-    /// Shows a relay, whose counts are read from `stats`, at most once a second:
+    /// Shows a relay, whose counts are read from `stats`, at most twice a second:
     /// [`RelayCounts::stats`](kite_relay::RelayCounts::stats).
     pub fn relay(mut self, stats: impl Fn() -> RelayStats + Send + Sync + 'static) -> Self {
         self.relay = Some(Box::new(stats));
@@ -133,7 +133,7 @@ impl HttpBuilder {
     }
 
     /// Shows a recorder that writes to `directory` and whose counts are read from `stats`, at most
-    /// once a second: [`Recorder::stats`](kite_tape::Recorder::stats).
+    /// twice a second: [`Recorder::stats`](kite_tape::Recorder::stats).
     pub fn recorder(
         mut self,
         directory: impl Into<PathBuf>,
@@ -180,7 +180,7 @@ impl HttpBuilder {
         let tls = tls.map(|it| tls::acceptor_from_pem(&it.certificates, &it.key)).transpose()?;
         let listener = bind(address).map_err(|source| HttpError::Listen { address, source })?;
         let bound = listener.local_addr().unwrap_or(address);
-        let mut sources = Sources::new(self.manager, self.names);
+        let mut sources = Sources::new(self.manager, self.names, self.limits.connections);
         (sources.relay, sources.recorder) = (self.relay, self.recorder);
         sources.token_expires = self.token_expires;
         let state = State::from(sources);

@@ -2,10 +2,10 @@
 //!
 //! A manager counts frames and losses, but not what was missed, so its events are listened to.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use kite_manager::{Event, Events, Gap, ManagerEvent, OneLine, Severity, Stamp};
+use kite_manager::{AccountId, Event, Events, Gap, ManagerEvent, OneLine, Severity, Stamp};
 use serde::Serialize;
 
 use crate::state::State;
@@ -39,14 +39,16 @@ pub(crate) struct Incidents {
     pub(crate) events_missed: u64,
     /// The last incidents, the oldest first.
     pub(crate) last: VecDeque<Incident>,
+    /// Why connections have lost their sockets, by account and number, until they have others.
+    #[serde(skip)]
+    pub(crate) lost: BTreeMap<(AccountId, usize), String>,
 }
 
 impl Incidents {
     fn note(&mut self, event: &ManagerEvent, unix_ms: u64) {
         match event {
-            ManagerEvent::Connection { event: Event::Gap(gap), .. } => {
-                self.gaps += 1;
-                self.gap_seconds += without_ticks(gap).as_secs_f64();
+            ManagerEvent::Connection { seat, event } => {
+                self.note_connection((seat.account.clone(), seat.connection), event);
             }
             ManagerEvent::Lagged { missed } => self.events_missed += missed,
             _ => {}
@@ -55,9 +57,30 @@ impl Incidents {
         if self.last.len() == KEPT {
             self.last.pop_front();
         }
-        let text = OneLine(event).to_string().chars().take(LONGEST).collect();
+        let text = clean(event);
         self.last.push_back(Incident { unix_ms, severity, kind: kind(event), text });
     }
+
+    fn note_connection(&mut self, connection: (AccountId, usize), event: &Event) {
+        match event {
+            Event::Gap(gap) => {
+                self.gaps += 1;
+                self.gap_seconds += without_ticks(gap).as_secs_f64();
+            }
+            Event::Down { cause, .. } => {
+                self.lost.insert(connection, clean(cause));
+            }
+            Event::Up { .. } => {
+                self.lost.remove(&connection);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Formats what may contain the text of a server.
+fn clean(text: impl std::fmt::Display) -> String {
+    OneLine(text).to_string().chars().take(LONGEST).collect()
 }
 
 /// Returns how long a gap lasted, or if ticks have not resumed, until they could.
@@ -103,7 +126,7 @@ pub(crate) async fn follow(state: State, mut events: Events) {
 
 #[cfg(test)]
 mod tests {
-    use kite_manager::{AccountId, Stopped};
+    use kite_manager::{LossCause, Stopped};
 
     use super::*;
 
@@ -135,6 +158,18 @@ mod tests {
         assert_eq!((incidents.events_missed, incidents.gaps), (7, 0));
         let kinds: Vec<_> = incidents.last.iter().map(|it| (it.kind, it.severity)).collect();
         assert_eq!(kinds, [("lagged", "warning"), ("stopped", "notice")]);
+    }
+
+    #[test]
+    fn a_lost_connection_says_why_until_it_is_up() {
+        let second = (AccountId::from("mine"), 1);
+        let mut incidents = Incidents::default();
+        let (cause, last_heard) = (LossCause::Eof, Stamp::from_nanos(1));
+        incidents.note_connection(second.clone(), &Event::Down { epoch: 1, cause, last_heard });
+        let why = "the server ended the stream without a close frame";
+        assert_eq!(incidents.lost[&second], why);
+        incidents.note_connection(second, &Event::Up { epoch: 2, instruments: 3 });
+        assert!(incidents.lost.is_empty());
     }
 
     #[test]

@@ -30,13 +30,15 @@
 //!
 //! | path | content |
 //! |---|---|
+//! | `/` | the page for people, live by `/events` |
 //! | `/metrics` | metrics in the text format of Prometheus |
 //! | `/healthz` | 200 while the process serves |
 //! | `/readyz` | 200, or 503 with the reasons while no connection is live or the recorder fails |
 //! | `/api/status` | the state as JSON |
 //! | `/api/latest?i=NSE:INFY&i=408065` | the newest ticks of instruments as JSON |
 //!
-//! `docs/http.md` and `docs/metrics.md` of the repository describe them, and who may read them.
+//! `docs/http.md`, `docs/page.md` and `docs/metrics.md` of the repository describe them, and who may
+//! read them.
 //!
 //! # How it works
 //!
@@ -45,19 +47,27 @@
 //! handler through axum's router. All handlers read one `State`: its snapshot is what was
 //! sampled within the last second, or a new sample, which is encoded once for each format.
 //!
+//! An event stream of the page (`events`) has no queue: once its connection has room, it writes the
+//! difference between the newest state and what its browser has got. Only the rates of the last ten
+//! minutes (`history`) are sampled without a reader.
+//!
 //! [`Manager`]: kite_manager::Manager
 
 mod accept;
 mod builder;
 mod disk;
 mod error;
+mod events;
 mod guard;
+mod history;
 mod hosts;
 mod incidents;
 mod latest;
 mod metrics;
 mod names;
+mod page;
 mod patience;
+mod prices;
 mod readiness;
 mod router;
 mod server;

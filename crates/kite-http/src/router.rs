@@ -11,9 +11,11 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
+use crate::events;
 use crate::guard::{self, Guard};
 use crate::latest;
 use crate::metrics;
+use crate::page;
 use crate::state::State;
 
 /// Creates the router. Routes above `check_token` have data and need the token; those below, such as
@@ -27,8 +29,10 @@ pub(crate) fn router(state: State, guard: Arc<Guard>) -> Router {
         .route("/readyz", get(readyz))
         .route("/api/status", get(status))
         .route("/api/latest", get(latest::latest))
+        .route("/events", get(events::events))
         .route_layer(from_fn_with_state(Arc::clone(&guard), guard::check_token))
         .route("/healthz", get(healthz))
+        .merge(page::routes())
         .fallback(not_found)
         .layer(from_fn_with_state(guard, guard::check))
         .with_state(state)

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use crate::accept::{self, Limits};
 use crate::builder::HttpBuilder;
 use crate::error::HttpError;
+use crate::events;
 use crate::incidents;
 use crate::state::State;
 
@@ -53,7 +54,7 @@ impl HttpServer {
             tokio::net::TcpListener::from_std(work.listener).map_err(failed)?
         };
         // Before the thread runs, so that no event after the start is missed.
-        let events = work.state.manager.events();
+        let incidents = work.state.manager.events();
         let (stop, stopped) = oneshot::channel();
         let run = move || {
             runtime.block_on(async {
@@ -61,7 +62,8 @@ impl HttpServer {
                     // An error means that the handle was dropped.
                     _ = stopped => {}
                     () = accept::run(listener, work.tls, work.router, work.limits) => {}
-                    () = incidents::follow(work.state, events) => {}
+                    () = incidents::follow(work.state.clone(), incidents) => {}
+                    () = events::publish(work.state) => {}
                 }
             });
         };

@@ -11,6 +11,7 @@ use kite_relay::RelayStats;
 use kite_tape::RecorderStats;
 use parking_lot::Mutex;
 
+use crate::events::Live;
 use crate::incidents::Incidents;
 use crate::metrics;
 use crate::names::InstrumentNames;
@@ -32,6 +33,7 @@ pub(crate) struct Sources {
     pub(crate) recorder: Option<(PathBuf, RecorderReader)>,
     pub(crate) token_expires: Option<ExpiryReader>,
     pub(crate) incidents: Mutex<Incidents>,
+    pub(crate) live: Live,
     /// The last sample and its time.
     last: Mutex<Option<(Instant, Arc<Sampled>)>>,
 }
@@ -83,8 +85,13 @@ impl From<Sources> for State {
 }
 
 impl Sources {
-    /// Creates the sources of a manager without relay and recorder.
-    pub(crate) fn new(manager: Manager, names: Arc<dyn InstrumentNames>) -> Self {
+    /// Creates the sources of a manager without relay and recorder, for a server that has this many
+    /// connections.
+    pub(crate) fn new(
+        manager: Manager,
+        names: Arc<dyn InstrumentNames>,
+        connections: usize,
+    ) -> Self {
         Self {
             manager,
             names,
@@ -92,6 +99,7 @@ impl Sources {
             recorder: None,
             token_expires: None,
             incidents: Mutex::default(),
+            live: Live::new(connections),
             last: Mutex::default(),
         }
     }

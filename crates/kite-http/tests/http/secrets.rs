@@ -15,6 +15,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
+use crate::browser::Browser;
 use crate::client::{exchange, get, get_with};
 use crate::stage::{in_time, quiet_sim, server, ticking, until};
 
@@ -88,6 +89,10 @@ async fn no_token_is_in_what_is_shown() {
         let answer = get_with(&http, path, &right).await;
         shown += &format!("{answer:?}{:?}", get(&http, path).await);
     }
+    let mut browser = Browser::open_with(http.address(), "", &right).await;
+    shown += &format!("{:?}", browser.until("status", |_| true).await);
+    shown += &format!("{:?}", browser.until("incidents", |_| true).await);
+    assert!(shown.contains("now_ms") && shown.contains("handshake"), "{shown}");
     assert!(shown.contains("kite_frames_total") && shown.contains("no connection is live"));
     for secret in ["upstream_token", "client_token", READERS] {
         assert!(!shown.contains(secret), "{secret} in {shown}");

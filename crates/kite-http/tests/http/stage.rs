@@ -19,6 +19,11 @@ const TOKEN: &str = "upstream_token";
 pub(crate) const NIFTY: u32 = 256_265;
 pub(crate) const INFY: u32 = 408_065;
 
+/// Returns the credentials that the simulator accepts.
+pub(crate) fn account() -> (&'static str, &'static str) {
+    (KEY, TOKEN)
+}
+
 /// Starts a simulator whose market moves only on [`Sim::tick_now`] and the like.
 pub(crate) async fn quiet_sim() -> Sim {
     Sim::builder().credentials(KEY, TOKEN).updates_per_second(0.0).start().await.unwrap()

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use kite_manager::MAX_CONNECTIONS;
-use kite_relay::{Heartbeats, Origin, SlowClients, TlsFiles};
+use kite_relay::{Heartbeats, SlowClients, TlsFiles};
 
 use super::config;
 use super::origin;
@@ -173,7 +173,7 @@ struct RelayArgs {
     insecure: bool,
     /// Admit web pages from here, such as `https://example.com`; repeatable
     #[arg(long = "origin", value_name = "ORIGIN", value_parser = origin::parse)]
-    origins: Vec<Origin>,
+    origins: Vec<String>,
 }
 
 /// What happens to a client that reads too slowly.

@@ -5,9 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use kite_relay::{
-    Heartbeats, Origin, Relay, RelayBuilder, RelayClient, RelayError, SlowClients, TlsFiles,
-};
+use kite_relay::{Heartbeats, Relay, RelayBuilder, RelayClient, RelayError, SlowClients, TlsFiles};
 use kite_server::AccountError;
 
 use crate::args::feed::InstrumentArgs;
@@ -59,7 +57,7 @@ pub(super) struct RelaySettings {
     pub(super) heartbeats: Heartbeats,
     pub(super) tls: Option<TlsFiles>,
     pub(super) is_insecure: bool,
-    pub(super) origins: Vec<Origin>,
+    pub(super) origins: Vec<String>,
 }
 
 /// A client that may connect.
@@ -134,7 +132,7 @@ impl RelaySettings {
             }
             builder = builder.tls(files.clone());
         }
-        Ok(self.origins.iter().cloned().fold(builder, RelayBuilder::origin))
+        Ok(self.origins.iter().fold(builder, RelayBuilder::origin))
     }
 }
 
