@@ -81,7 +81,7 @@ pub(crate) enum Command {
     Watch(commands::watch::Watch),
     Record(commands::record::Record),
     Replay(commands::replay::ReplayArgs),
-    Serve(commands::serve::ServeArgs),
+    Serve(Box<commands::serve::ServeArgs>),
     Inspect(commands::inspect::Inspect),
     Export(commands::export::ExportArgs),
     Cut(commands::edit::CutArgs),

@@ -153,6 +153,17 @@ const HTTPS_PORT: u16 = 443;
 const LONGEST_SILENCE: Duration = Duration::from_secs(86_400);
 
 impl Feed {
+    /// Returns the files that the credentials came from.
+    pub(crate) fn credential_files(&self) -> Vec<PathBuf> {
+        match self {
+            Self::Live(live) => {
+                let accounts = [&live.account].into_iter().chain(&live.more);
+                accounts.filter_map(|account| account.file.clone()).collect()
+            }
+            Self::Sim(_) | Self::Replay(_) => Vec::new(),
+        }
+    }
+
     /// Returns the number of accounts.
     pub(crate) fn accounts(&self) -> usize {
         match self {

@@ -78,7 +78,7 @@ fn run(mut cli: Cli, output: Output) -> Result<Status, CliError> {
             Command::Merge(args) => commands::edit::merge(args, output, stop).await,
             Command::Repair(args) => commands::edit::repair(args, output, stop).await,
             Command::Instruments(args) => commands::instruments::run(&args, output, stop).await,
-            Command::Serve(args) => commands::serve::run(args, output, stop).await,
+            Command::Serve(args) => commands::serve::run(*args, output, stop).await,
             Command::Sim(args) => commands::sim::run(&args, output, stop).await.map(done),
             Command::Doctor(args) => commands::doctor::run(&args, output, stop).await,
             Command::Completions(args) => commands::completions::run(&args, output).map(done),

@@ -4,6 +4,7 @@ mod args;
 mod check;
 mod config;
 mod follow;
+mod http;
 mod made;
 mod origin;
 mod outcome;

@@ -24,6 +24,7 @@ pub(crate) fn show(verbosity: u8) -> Result<(), CliError> {
     let ours = [
         "kite",
         "kite_conn",
+        "kite_http",
         "kite_manager",
         "kite_relay",
         "kite_server",

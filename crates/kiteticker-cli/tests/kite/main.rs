@@ -33,6 +33,7 @@ mod silences;
 mod sim;
 mod socket;
 mod status;
+mod status_page;
 mod tape;
 mod usage;
 mod watchlists;

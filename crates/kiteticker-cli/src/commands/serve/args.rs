@@ -1,5 +1,7 @@
 //! The arguments of `kite serve`.
 
+mod http;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -9,6 +11,7 @@ use clap::{Args, ValueEnum};
 use kite_manager::MAX_CONNECTIONS;
 use kite_relay::{Heartbeats, SlowClients, TlsFiles};
 
+use self::http::HttpArgs;
 use super::config;
 use super::origin;
 use super::settings::{
@@ -24,7 +27,7 @@ use crate::format::times;
 pub(super) const MAX_THREADS: usize = 64;
 
 /// The arguments that stand in the file of `--config` instead.
-const IN_THE_FILE: [&str; 37] = [
+const IN_THE_FILE: [&str; 43] = [
     "instruments",
     "contracts",
     "spots",
@@ -47,6 +50,12 @@ const IN_THE_FILE: [&str; 37] = [
     "tls_key",
     "insecure",
     "origins",
+    "http_listen",
+    "http_token_file",
+    "http_hosts",
+    "http_tls_cert",
+    "http_tls_key",
+    "http_insecure",
     "sim",
     "replay",
     "seed",
@@ -135,6 +144,8 @@ pub(crate) struct ServeArgs {
     sockets: Option<usize>,
     #[command(flatten)]
     relay: RelayArgs,
+    #[command(flatten)]
+    http: HttpArgs,
     #[command(flatten)]
     feed: FeedArgs,
 }
@@ -304,11 +315,13 @@ impl ServeArgs {
             return Err(CliError::usage("--sockets needs --replay"));
         }
         relay.check()?;
+        let http = self.http.settings()?;
         Ok(Settings {
             feed,
             instruments: self.instruments,
             connections: self.connections.unwrap_or(MAX_CONNECTIONS),
             relay,
+            http,
             threads: self.threads,
             sockets: self.sockets.unwrap_or(1),
             record: self.record,

@@ -1,22 +1,24 @@
 //! `kite serve --check`: whether it would start, and what it would do.
 //!
-//! Nothing is connected or served, so that what only a server knows is not checked: whether it
-//! accepts the credentials, and which instruments it has.
+//! Nothing is connected, so that what only a server knows is not checked: whether it accepts the
+//! credentials, and which instruments it has. Its own servers are started for a moment, which finds
+//! all that keeps them from starting.
 
 use std::collections::BTreeSet;
-use std::net::{SocketAddr, TcpListener};
 
-use kite_relay::{RelayError, SlowClients};
-use kite_server::{Account, AccountError, Accounts, tls};
+use kite_conn::Credentials;
+use kite_manager::Manager;
+use kite_relay::SlowClients;
 use serde_json::{Value, json};
 
 use super::args::Plan;
+use super::http;
 use super::settings::{self, ClientSettings, RelaySettings, Settings};
 use crate::console::output::Output;
 use crate::console::paths;
 use crate::exit::{CliError, Status};
-use crate::feed::settings::{AccountSettings, FeedSettings, FeedSource};
-use crate::feed::{credentials, tapes};
+use crate::feed::settings::{AccountSettings, FeedSettings, FeedSource, MAIN_ACCOUNT};
+use crate::feed::{self, credentials, tapes};
 use crate::format::numbers::{counted, grouped};
 use crate::format::times;
 
@@ -30,10 +32,10 @@ pub(super) async fn run(plan: &Plan, output: Output) -> Result<Status, CliError>
     if let Some(to) = &settings.record {
         tapes::check_directory(("--record", to))?;
     }
-    feed(&settings.feed).await?;
+    source(&settings.feed).await?;
     settings.instruments.select.check()?;
     settings.instruments.listed().await?;
-    relay(&settings.relay)?;
+    servers(settings).await?;
     match settings.json {
         true => output.json(&as_json(settings))?,
         false => output.text(&as_text(settings))?,
@@ -41,7 +43,7 @@ pub(super) async fn run(plan: &Plan, output: Output) -> Result<Status, CliError>
     Ok(Status::Done)
 }
 
-async fn feed(feed: &FeedSettings) -> Result<(), CliError> {
+async fn source(feed: &FeedSettings) -> Result<(), CliError> {
     match &feed.source {
         FeedSource::Sim { .. } => Ok(()),
         FeedSource::Tapes { paths, .. } => tapes::open(paths).await.map(drop),
@@ -55,29 +57,15 @@ async fn feed(feed: &FeedSettings) -> Result<(), CliError> {
     }
 }
 
-fn relay(relay: &RelaySettings) -> Result<(), CliError> {
-    let _ = relay.builder()?;
-    let mut accounts = Accounts::default();
-    for client in &relay.clients {
-        let added = account(client)?.and_then(|account| accounts.add(account));
-        added.map_err(|error| settings::not_started(error.into()))?;
-    }
-    if let Some(files) = &relay.tls {
-        tls::acceptor_from_pem(&files.certificates, &files.key)
-            .map_err(|error| settings::not_started(error.into()))?;
-    }
-    can_listen(relay.listen)
-}
-
-fn account(client: &ClientSettings) -> Result<Result<Account, AccountError>, CliError> {
-    let found = credentials::read(&client.credentials)?;
-    Ok(Account::new(&client.name, found.api_key(), found.access_token().expose()))
-}
-
-/// Checks that an address can be listened on.
-fn can_listen(address: SocketAddr) -> Result<(), CliError> {
-    let listening = TcpListener::bind(address).map(drop);
-    listening.map_err(|source| settings::not_started(RelayError::Listen { address, source }))
+/// Starts the servers and stops them again. The manager beneath them is never started.
+async fn servers(settings: &Settings) -> Result<(), CliError> {
+    let manager = Manager::builder().account(MAIN_ACCOUNT, Credentials::new("none", "none"));
+    let manager = feed::manager(manager)?;
+    let relay = settings.relay.builder()?.start(&manager).await.map_err(settings::not_started)?;
+    let http = settings.http.as_ref().map(|http| http.builder(&manager)).transpose()?;
+    let http = http.map(|builder| builder.start().map_err(http::not_started)).transpose()?;
+    drop((http, relay));
+    Ok(())
 }
 
 fn as_text(settings: &Settings) -> String {
@@ -92,6 +80,10 @@ fn as_text(settings: &Settings) -> String {
     lines.extend(relay.clients.iter().map(|client| ("client", client_line(client))));
     if relay.clients.is_empty() {
         lines.push(("client", "one pair of credentials is made at the start".to_owned()));
+    }
+    if let Some(http) = &settings.http {
+        let scheme = if http.tls.is_some() { "https" } else { "http" };
+        lines.push(("http", format!("{scheme}://{}", http.listen)));
     }
     let width = lines.iter().map(|(what, _)| what.len()).max().unwrap_or_default();
     let mut text = String::new();
@@ -116,6 +108,7 @@ fn as_json(settings: &Settings) -> Value {
         "feed": feed_line(settings),
         "record": settings.record.as_ref().map(|path| json!({ "path": paths::json(path) })),
         "relay": endpoint(relay),
+        "http": settings.http.as_ref().map(|http| http.listen.to_string()),
         "clients": clients.collect::<Value>(),
     })
 }

@@ -6,6 +6,7 @@
 mod document;
 mod feed;
 mod files;
+mod http;
 mod problems;
 mod relay;
 #[cfg(test)]
@@ -73,6 +74,7 @@ fn read(file: &Path, text: &str) -> Result<Settings, Vec<Problem>> {
     record.finish();
     let source = feed::settings(feed.source, lasts, until);
     let relay = relay::read(root.section("relay"), &mut files, source.is_replay());
+    let http = http::read(root.section("http"), &mut files);
     root.finish();
     let settings = Settings {
         feed: source,
@@ -80,6 +82,7 @@ fn read(file: &Path, text: &str) -> Result<Settings, Vec<Problem>> {
         connections: feed.connections,
         threads,
         relay,
+        http,
         sockets: feed.sockets,
         record: to.map(|it| files.resolve(&it.value)),
         report_every: report_every

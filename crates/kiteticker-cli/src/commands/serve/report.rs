@@ -38,9 +38,17 @@ pub(super) fn reachable(endpoint: &str, address: SocketAddr) -> String {
 }
 
 /// Returns how clients connect to an endpoint of [`reachable`].
-pub(super) fn greeting(endpoint: &str, access: Access<'_>, output: Output) -> String {
+pub(super) fn greeting(
+    endpoint: &str,
+    status: Option<&str>,
+    access: Access<'_>,
+    output: Output,
+) -> String {
     let bold = |text| output.paint(output::BOLD, text);
     let mut text = format!("{}  {endpoint}\n", bold("endpoint"));
+    if let Some(status) = status {
+        text += &format!("{}  {status}\n", bold("status"));
+    }
     let (key, token) = match access {
         Access::Shown(made) => (made.api_key(), made.access_token().expose()),
         Access::In(_) | Access::OfClients => ("API_KEY", "ACCESS_TOKEN"),
@@ -86,13 +94,20 @@ fn is_tls(endpoint: &str) -> bool {
 }
 
 /// Returns the first line as JSON.
-pub(super) fn greeting_json(endpoint: &str, made: Option<&Credentials>) -> Value {
+pub(super) fn greeting_json(
+    endpoint: &str,
+    status: Option<&str>,
+    made: Option<&Credentials>,
+) -> Value {
     let mut relay = json!({ "endpoint": endpoint });
     if let Some(made) = made {
         relay["api_key"] = made.api_key().into();
         relay["access_token"] = made.access_token().expose().into();
     }
-    json!({ "relay": relay })
+    match status {
+        Some(status) => json!({ "relay": relay, "http": { "endpoint": status } }),
+        None => json!({ "relay": relay }),
+    }
 }
 
 /// Returns the line that is rewritten every second, and printed every minute without a terminal.

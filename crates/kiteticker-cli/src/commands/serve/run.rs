@@ -10,6 +10,7 @@ use kite_wire::Mode;
 
 use super::args::Plan;
 use super::follow::{End, Serving};
+use super::http::{SharedNames, Shown};
 use super::made::MadeFile;
 use super::outcome::Outcome;
 use super::report::{self, Access};
@@ -55,6 +56,7 @@ pub(super) async fn run(plan: Plan, output: Output, stop: Stop) -> Result<Status
         return Ok(Status::Done);
     };
     let renewal = feed.renewal();
+    let files = feed.credential_files();
     let is_unpaced = matches!(&feed, Feed::Replay(replay) if replay.speed == Speed::Max);
     let tape = Tape::prepare(&settings, &feed, names.clone()).await?;
     let OpenFeed { builder: manager, sim, title } =
@@ -73,11 +75,25 @@ pub(super) async fn run(plan: Plan, output: Output, stop: Stop) -> Result<Status
             (noting.clone(), recording)
         }
     };
-    let manager = feed::manager(manager.tap(tap))?;
+    let manager = feed::manager(manager.tap(tap).latest(settings.http.is_some()))?;
     let relay = builder.instruments(&fixed).start(&manager).await.map_err(settings::not_started)?;
+    let http = match &settings.http {
+        Some(http) => {
+            let recorder = tape.as_ref().map(|tape| &tape.recorder);
+            let shown = Shown {
+                relay: relay.counts(),
+                recorder: recorder.zip(settings.record.as_deref()),
+                names: SharedNames::new(names.clone()),
+                credentials: files,
+            };
+            Some(shown.start(http.builder(&manager)?)?)
+        }
+        None => None,
+    };
     let endpoint = report::reachable(&relay.endpoint(), relay.address());
     output.note(format_args!("serving {title} at {endpoint}"));
-    let _made = greet(&relay, settings.json, output)?;
+    let status = http.as_ref().map(|http| report::reachable(&http.endpoint(), http.address()));
+    let _made = greet(&relay, status.as_deref(), settings.json, output)?;
 
     let mut progress = Progress::new(settings.report_every, Instant::now());
     let ended = match Link::open(&manager, &title, renewal) {
@@ -130,10 +146,15 @@ pub(super) async fn run(plan: Plan, output: Output, stop: Stop) -> Result<Status
 
 /// Prints how clients connect. Credentials that were made are shown to a person and to a program
 /// that asks for them; else they are written to a file, because standard output may be a log.
-fn greet(relay: &Relay, is_json: bool, output: Output) -> Result<Option<MadeFile>, CliError> {
+fn greet(
+    relay: &Relay,
+    status: Option<&str>,
+    is_json: bool,
+    output: Output,
+) -> Result<Option<MadeFile>, CliError> {
     let (endpoint, made) = (relay.endpoint(), relay.credentials_made());
     if is_json {
-        output.json(&report::greeting_json(&endpoint, made))?;
+        output.json(&report::greeting_json(&endpoint, status, made))?;
         return Ok(None);
     }
     let file = match made {
@@ -148,7 +169,7 @@ fn greet(relay: &Relay, is_json: bool, output: Output) -> Result<Option<MadeFile
         (None, None) => Access::OfClients,
     };
     let endpoint = report::reachable(&endpoint, relay.address());
-    output.text(&report::greeting(&endpoint, access, output))?;
+    output.text(&report::greeting(&endpoint, status, access, output))?;
     Ok(file)
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use kite_relay::{Heartbeats, Relay, RelayBuilder, RelayClient, RelayError, SlowClients, TlsFiles};
 use kite_server::AccountError;
 
+use super::http::HttpSettings;
 use crate::args::feed::InstrumentArgs;
 use crate::exit::CliError;
 use crate::feed::credentials;
@@ -37,6 +38,8 @@ pub(super) struct Settings {
     /// For the feed and all clients, if not one.
     pub(super) threads: Option<usize>,
     pub(super) relay: RelaySettings,
+    /// Metrics, status and a page over HTTP, if they are to be served.
+    pub(super) http: Option<HttpSettings>,
     /// Sockets of clients that have to subscribe before a replay starts.
     pub(super) sockets: usize,
     /// The directory of the tapes, if the feed is recorded.

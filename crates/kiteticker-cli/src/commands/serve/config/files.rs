@@ -10,7 +10,7 @@ use kite_server::Account;
 use super::document::Section;
 use super::problems::Problems;
 use crate::console::paths;
-use crate::exit::Status;
+use crate::exit::{CliError, Status};
 use crate::feed::credentials;
 
 /// Looks at the files that are named, and remembers names, keys and addresses.
@@ -60,6 +60,18 @@ impl<'a> Files<'a> {
         };
         self.problems.lacks(line, format!("{}: {text}", section.key(key)));
         false
+    }
+
+    /// Notes the error of a file that a key names.
+    pub(super) fn lacks(
+        &self,
+        section: &Section<'_>,
+        key: &str,
+        line: usize,
+        status: Status,
+        error: &CliError,
+    ) {
+        self.problems.add_error(line, &section.key(key), status, error);
     }
 
     /// Checks that a file of credentials can be used, and that nothing else of its kind has the same

@@ -44,6 +44,9 @@ impl Stage {
         stage.write("odd.credentials", "api_key = a b\naccess_token = c\n", 0o600);
         stage.write("instruments.txt", "NSE:INFY\n", 0o644);
         stage.write("cert.pem", "", 0o644);
+        stage.write("http-cert.pem", "", 0o644);
+        stage.write("http-key.pem", "", 0o600);
+        stage.write("http.token", TOKEN, 0o600);
         stage.write("key.pem", "", 0o600);
         stage.write("open.pem", "", 0o644);
         stage
@@ -125,7 +128,12 @@ fn what_the_example_comments_out_is_accepted() {
             continue;
         };
         let key = setting.split(' ').next().unwrap();
-        let mut text = EXAMPLE.replace(line, setting);
+        let mut text = EXAMPLE.replacen(line, setting, 1);
+        // The section [http] has keys of the same names.
+        let (before, http) = EXAMPLE.split_at(EXAMPLE.find("[http]").unwrap());
+        if !before.contains(line) {
+            text = format!("{before}{}", http.replace(line, setting));
+        }
         match key {
             "sim" | "replay" => {
                 text = text.replace("credentials = \"kite.credentials\"\n", "");
@@ -153,11 +161,13 @@ fn what_the_example_comments_out_is_accepted() {
                 text = text.replacen("[record]", &format!("{account}\n\n[record]"), 1);
             }
             "strict" | "tls_key" | "spot" => {}
-            "tls_cert" => text = text.replace("# tls_key", "tls_key"),
+            "tls_cert" => {
+                text = text.replace("# tls_key", "tls_key").replace("# tls_cert", "tls_cert")
+            }
             _ => {}
         }
         if key == "tls_key" {
-            text = text.replace("# tls_cert", "tls_cert");
+            text = text.replace("# tls_key", "tls_key").replace("# tls_cert", "tls_cert");
         }
         if key == "spot" {
             text =
@@ -327,6 +337,20 @@ const MISTAKES: &[(&str, &[&str])] = &[
     ("[feed]\nconnections = 4\n", &["2: feed.connections: expected a number from 1 to 3"]),
     ("[record]\nto = 'kite.toml'\n", &["2: record.to: is not a directory"]),
     ("[record]\nfrom = 'x'\n", &["1: record.to: is missing", "2: record.from: unknown key"]),
+    ("[http]\nlisten = '127.0.0.1:8765'\n", &["2: http.listen: the port 8765 is that of [relay]"]),
+    (
+        "[http]\nlisten = '0.0.0.0:1'\n",
+        &["2: http.listen: other machines reach this address, which needs TLS"],
+    ),
+    (
+        "[http]\nlisten = '0.0.0.0:1'\ninsecure = true\n",
+        &["2: http.listen: other machines reach this address, which needs token_file"],
+    ),
+    ("[http]\nhosts = ['a/b']\n", &["1: http.listen: is missing", "2: http.hosts: expected "]),
+    (
+        "[http]\nlisten = '127.0.0.1:1'\ntoken_file = 'open.pem'\n",
+        &["3: http.token_file: other users can access the token in "],
+    ),
     ("until = 'noon'\n", &["1: until: expected 09:15, "]),
     ("report_every = 0\n", &["1: report_every: must be greater than 0"]),
 ];
