@@ -51,6 +51,10 @@ published-client:
 clients *scenarios:
     checks/clients/run.sh {{scenarios}}
 
+# Checks the page of `kite serve`; needs Node with npm, and Chromium.
+page:
+    checks/page/run.sh
+
 # Checks the screens of `kite` in a terminal; needs tmux.
 screens:
     checks/terminal/run.sh

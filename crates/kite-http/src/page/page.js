@@ -101,10 +101,13 @@ function showStatus(status) {
     relay ? counted(relay.clients.filter((it) => it.sockets > 0).length, "client") : null,
     `up ${duration(status.uptime_s)}`,
   ];
-  setText(part("summary"), facts.filter(Boolean).join(" · "));
+  setText(part("summary"), facts.filter(Boolean).map(unbroken).join(" · "));
   setText(part("version"), `kite ${status.version}`);
   showProblems(problems(status));
 }
+
+/** Keeps a number and its noun on one line. */
+const unbroken = (text) => text.replaceAll(" ", "\u00a0");
 
 function showClients(relay) {
   fill(body("clients"), CLIENTS, relay.clients, (client) => client.name);

@@ -51,7 +51,6 @@ export class Prices {
     this.#body = table.tBodies[0];
     this.#panelRow.dataset.extra = "1";
     this.#panelRow.append(element("td"));
-    this.#panelRow.firstChild.colSpan = COLUMNS.length;
     this.#body.addEventListener("click", (event) => this.#toggle(event.target.closest("tr")));
     let typing;
     this.#part("filter").addEventListener("input", (event) => {
@@ -151,6 +150,9 @@ export class Prices {
 
   #showPanel() {
     const cell = this.#panelRow.firstChild;
+    // Columns that a narrow screen hides would take room if they were spanned.
+    const headings = [...this.#section.querySelector("thead tr").children];
+    cell.colSpan = headings.filter((heading) => heading.offsetParent !== null).length;
     const panel = this.#panel?.token === this.#view.depth ? this.#panel : null;
     if (!panel?.tick) {
       cell.replaceChildren(element("p", "note", panel ? "No tick yet." : "Waiting for the newest tick…"));
