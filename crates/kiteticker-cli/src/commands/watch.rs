@@ -58,7 +58,7 @@ pub(crate) async fn run(args: &Watch, output: Output, stop: Stop) -> Result<Stat
     let deadline = feed.deadline()?;
     let requested = requested(args)?;
     let finding = selection::find(&requested, &feed, Need::Shown, deadline, output, &stop);
-    let Some(Selection { instruments, names, feed, lacks_parts }) =
+    let Some(Selection { instruments, names, feed, lacks_parts, .. }) =
         stop.until_done(finding).await?
     else {
         return Ok(Status::Done);

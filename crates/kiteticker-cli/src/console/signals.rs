@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
@@ -19,6 +20,8 @@ pub(crate) struct Stop {
     request: watch::Sender<bool>,
     scratch: Scratch,
     cleanup: Arc<Mutex<()>>,
+    /// Whether SIGHUP means something else.
+    spares_hang_ups: Arc<AtomicBool>,
 }
 
 impl Stop {
@@ -27,13 +30,15 @@ impl Stop {
             request: watch::Sender::new(false),
             scratch: Scratch::new(),
             cleanup: Arc::default(),
+            spares_hang_ups: Arc::default(),
         }
     }
 
     /// Starts to handle the signals; after that the first no longer ends the process.
     pub(crate) fn listen(&self) -> Result<(), CliError> {
         let cannot = |error| CliError::unable("cannot listen for signals").because(error);
-        let mut signals = Signals::new().map_err(cannot)?;
+        let spares_hang_ups = self.spares_hang_ups.load(Ordering::Relaxed);
+        let mut signals = Signals::new(spares_hang_ups).map_err(cannot)?;
         let (request, scratch) = (self.request.clone(), self.scratch.clone());
         let cleanup = Arc::clone(&self.cleanup);
         tokio::spawn(async move {
@@ -46,6 +51,13 @@ impl Stop {
             std::process::exit(Status::Interrupted as i32);
         });
         Ok(())
+    }
+
+    /// Takes SIGHUP for another use: it is no longer a request to stop. Must be called before
+    /// [`Stop::listen`].
+    pub(crate) fn take_hang_ups(&self) -> Result<HangUps, CliError> {
+        self.spares_hang_ups.store(true, Ordering::Relaxed);
+        HangUps::new().map_err(|error| CliError::unable("cannot listen for SIGHUP").because(error))
     }
 
     /// Returns where the temporary files of exports are known, so that a second signal removes them.
@@ -121,12 +133,13 @@ struct Signals {
 
 #[cfg(unix)]
 impl Signals {
-    fn new() -> std::io::Result<Self> {
+    fn new(spares_hang_ups: bool) -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
+        let stops_on_hang_up = !spares_hang_ups && !ignores_hang_up();
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
-            hang_up: (!ignores_hang_up()).then(|| signal(SignalKind::hangup())).transpose()?,
+            hang_up: stops_on_hang_up.then(|| signal(SignalKind::hangup())).transpose()?,
         })
     }
 
@@ -145,6 +158,43 @@ impl Signals {
     }
 }
 
+/// SIGHUP, where there is one. Several before the next one is taken count as one.
+#[derive(Debug)]
+pub(crate) struct HangUps {
+    #[cfg(unix)]
+    signal: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl HangUps {
+    fn new() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { signal: signal(SignalKind::hangup())? })
+    }
+
+    /// Waits for the next one.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub(crate) async fn next(&mut self) {
+        if self.signal.recv().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+#[cfg(not(unix))]
+impl HangUps {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {})
+    }
+
+    /// Never ends.
+    pub(crate) async fn next(&mut self) {
+        std::future::pending().await
+    }
+}
+
 /// Returns whether the process ignores SIGHUP, on Linux; elsewhere it is not known.
 #[cfg(unix)]
 fn ignores_hang_up() -> bool {
@@ -160,7 +210,7 @@ struct Signals;
 
 #[cfg(not(unix))]
 impl Signals {
-    fn new() -> std::io::Result<Self> {
+    fn new(_: bool) -> std::io::Result<Self> {
         Ok(Self)
     }
 

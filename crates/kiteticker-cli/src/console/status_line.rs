@@ -7,6 +7,7 @@ use kite_conn::OneLine;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::console::output::Output;
+use crate::exit::CliError;
 
 const EVERY: Duration = Duration::from_secs(1);
 /// Returns to the start of the line and erases it (ECMA-48).
@@ -52,6 +53,13 @@ impl StatusLine {
     pub(crate) fn note(&mut self, text: &str) {
         self.clear();
         self.output.note(text);
+        self.write();
+    }
+
+    /// Writes an error above the line.
+    pub(crate) fn error(&mut self, error: &CliError) {
+        self.clear();
+        self.output.error(error);
         self.write();
     }
 

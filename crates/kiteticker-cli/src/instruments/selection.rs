@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use kite_conn::MAX_INSTRUMENTS;
+use kite_instruments::Amount;
 use kite_manager::MAX_CONNECTIONS;
 use kite_tape::{Reel, Windows};
 use kite_wire::ist::Day;
@@ -44,6 +45,8 @@ pub(crate) struct Selection {
     pub(crate) instruments: Vec<Named>,
     pub(crate) names: Names,
     pub(crate) feed: Feed,
+    /// The prices of today by which contracts were chosen.
+    pub(crate) prices: Prices,
     /// Whether files of the replayed tapes cannot be read.
     pub(crate) lacks_parts: bool,
 }
@@ -111,12 +114,7 @@ pub(crate) async fn find_named(
     let file = requested.instruments_file.as_deref();
     let names = match &reel {
         Some(reel) => Names::of_tapes(reel, file, output).await?,
-        None => {
-            // The list of the day is needed for what texts describe, as for names.
-            let texts = requested.select.contracts.iter().map(ToString::to_string);
-            let inputs = [&requested.instruments[..], &listed, &texts.collect::<Vec<_>>()].concat();
-            Names::load(file, &feed, &inputs, need, output).await?
-        }
+        None => of_today(requested, &listed, &feed, need, output).await?,
     };
     if let Some(list) = requested.list_name().filter(|_| listed.is_empty()) {
         return Err(CliError::usage(format!("--list: {list} names no instrument"))
@@ -125,27 +123,82 @@ pub(crate) async fn find_named(
     let mut instruments = chosen(requested, &listed, &lines, &names, output)?;
     warn_of_exchange_tokens(&instruments, &names, output);
     let select = &requested.select;
-    let underlyings = match need {
-        Need::Recorded => Underlyings::Added,
-        Need::Shown => Underlyings::LeftOut,
-    };
-    let described = match (&feed, &reel) {
+    let underlyings = Underlyings::of(need);
+    let (described, prices) = match (&feed, &reel) {
         (Feed::Replay(feed), Some(reel)) => {
             let select = (select, underlyings);
-            by_day(select, reel, feed.windows.as_ref(), &names, output, stop).await?
+            let windows = feed.windows.as_ref();
+            (by_day(select, reel, windows, &names, output, stop).await?, Prices::new())
         }
         _ => today((select, underlyings), &feed, &names, deadline, output, stop).await?,
     };
     instruments.extend(described.into_iter().map(|(_, named)| named));
+    let instruments = completed(instruments, from.count(), feed.accounts(), &names)?;
+    Ok(Selection { instruments, names, feed, prices, lacks_parts })
+}
+
+/// Chooses the instruments of a running feed again, by the prices that are known.
+///
+/// # Errors
+/// Returns an error as [`find_named`] does, and if the price of an underlying is needed and not
+/// known.
+pub(crate) async fn again(
+    (requested, count): (&InstrumentArgs, Option<u16>),
+    feed: &Feed,
+    need: Need,
+    price: impl Fn(Day, u32) -> Option<Amount>,
+    output: Output,
+) -> Result<(Vec<Named>, Names), CliError> {
+    let (listed, lines) = requested.listed().await?;
+    let names = of_today(requested, &listed, feed, need, output).await?;
+    let mut instruments = chosen(requested, &listed, &lines, &names, output)?;
+    warn_of_exchange_tokens(&instruments, &names, output);
+    let choosing = names.choosing(&requested.select)?;
+    let mut prices = Prices::new();
+    for (day, token) in choosing.unpriced()? {
+        let Some(price) = price(day, token) else {
+            let name = names.named(token).name;
+            let error = format!("the price of {name} is not known while the feed runs");
+            return Err(CliError::usage(error).help("pass it with spot, or start again"));
+        };
+        prices.insert((day, token), price);
+    }
+    let described = choosing.choose(&prices, output)?;
+    let described = Underlyings::of(need).with(described, &prices, &names);
+    instruments.extend(described.into_iter().map(|(_, named)| named));
+    Ok((completed(instruments, count, feed.accounts(), &names)?, names))
+}
+
+/// Loads the names that the requested instruments need.
+async fn of_today(
+    requested: &InstrumentArgs,
+    listed: &[String],
+    feed: &Feed,
+    need: Need,
+    output: Output,
+) -> Result<Names, CliError> {
+    // The list of the day is needed for what texts describe, as for names.
+    let texts = requested.select.contracts.iter().map(ToString::to_string);
+    let inputs = [&requested.instruments[..], listed, &texts.collect::<Vec<_>>()].concat();
+    Names::load(requested.instruments_file.as_deref(), feed, &inputs, need, output).await
+}
+
+/// Removes what was chosen twice, adds `count` simulated instruments, and checks that all of them
+/// fit.
+fn completed(
+    mut instruments: Vec<Named>,
+    count: Option<u16>,
+    accounts: usize,
+    names: &Names,
+) -> Result<Vec<Named>, CliError> {
     let mut seen = BTreeSet::new();
     instruments.retain(|named| seen.insert(named.token));
-    if let Some(count) = from.count() {
+    if let Some(count) = count {
         let tokens = kite_sim::universe(count.into());
         instruments.extend(tokens.into_iter().map(|token| names.named(token)));
         instruments.sort_by_key(|named| named.token);
         instruments.dedup_by_key(|named| named.token);
     }
-    let accounts = feed.accounts();
     if instruments.len() > accounts * MOST {
         let count = numbers::counted(instruments.len() as u64, "instrument");
         let most = numbers::grouped((accounts * MOST) as u64);
@@ -157,7 +210,7 @@ pub(crate) async fn find_named(
             "{count} requested, but the three connections of {whose} take at most {most}"
         )));
     }
-    Ok(Selection { instruments, names, feed, lacks_parts })
+    Ok(instruments)
 }
 
 /// Chooses instruments of tapes by day: those named, and those that texts describe. Empty if neither
@@ -192,7 +245,7 @@ async fn by_day(
 }
 
 /// Chooses the contracts that texts describe today. Waits for the first price of underlyings whose
-/// prices are needed.
+/// prices are needed, and returns the prices too.
 async fn today(
     (select, underlyings): (&SelectArgs, Underlyings),
     feed: &Feed,
@@ -200,7 +253,7 @@ async fn today(
     deadline: Deadline,
     output: Output,
     stop: &Stop,
-) -> Result<Vec<(Day, Named)>, CliError> {
+) -> Result<(Vec<(Day, Named)>, Prices), CliError> {
     let choosing = names.choosing(select)?;
     let unpriced = choosing.unpriced()?;
     let mut prices = Prices::new();
@@ -210,10 +263,18 @@ async fn today(
         let of_day = |(day, token)| Some(((day, token), *found.get(&token)?));
         prices.extend(unpriced.into_iter().filter_map(of_day));
     }
-    Ok(underlyings.with(choosing.choose(&prices, output)?, &prices, names))
+    let chosen = underlyings.with(choosing.choose(&prices, output)?, &prices, names);
+    Ok((chosen, prices))
 }
 
 impl Underlyings {
+    fn of(need: Need) -> Self {
+        match need {
+            Need::Recorded => Self::Added,
+            Need::Shown => Self::LeftOut,
+        }
+    }
+
     /// Returns the contracts that were chosen by these prices, with the underlyings if wanted.
     fn with(
         self,

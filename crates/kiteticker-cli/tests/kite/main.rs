@@ -25,6 +25,7 @@ mod proxy;
 mod quit;
 mod record;
 mod refused;
+mod reload;
 mod replay;
 mod select;
 mod serve;

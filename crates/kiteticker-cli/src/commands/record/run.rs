@@ -41,7 +41,7 @@ pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Stat
     if args.json && !is_unable && !matches!(found, Ok(Some(_))) {
         output.json(&report::json_of_nothing())?;
     }
-    let Some(Selection { instruments, names, feed, lacks_parts }) = found? else {
+    let Some(Selection { instruments, names, feed, lacks_parts, .. }) = found? else {
         output.note("ended before the recording began");
         return Ok(Status::Done);
     };

@@ -2,6 +2,7 @@
 
 mod http;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -12,7 +13,7 @@ use kite_manager::MAX_CONNECTIONS;
 use kite_relay::{Heartbeats, SlowClients, TlsFiles};
 
 use self::http::HttpArgs;
-use super::config;
+use super::config::{self, Config};
 use super::origin;
 use super::settings::{
     ClientSettings, DEFAULT_LINGER, DEFAULT_RELAY, RelaySettings, Settings, is_plain_name,
@@ -77,8 +78,18 @@ const IN_THE_FILE: [&str; 43] = [
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) settings: Settings,
+    /// Where the settings were read from, if not from the arguments.
+    pub(super) file: Option<SettingsFile>,
     /// Whether only to check that it would start.
     pub(super) is_check: bool,
+}
+
+/// The file that the settings were read from.
+#[derive(Debug)]
+pub(super) struct SettingsFile {
+    pub(super) path: PathBuf,
+    /// Its keys and their values.
+    pub(super) written: BTreeMap<String, String>,
 }
 
 const EXAMPLES: &str = "\
@@ -120,7 +131,7 @@ pub(crate) struct ServeArgs {
     check: bool,
     /// What the file says, once it has been read.
     #[arg(skip)]
-    loaded: Option<Box<Settings>>,
+    loaded: Option<Box<Config>>,
     #[command(flatten)]
     instruments: InstrumentArgs,
     /// Record the feed to this directory, as kite record does
@@ -282,14 +293,14 @@ impl ServeArgs {
     /// Returns an error if the file cannot be used.
     pub(crate) fn load(&mut self, output: Output) -> Result<(), CliError> {
         if let Some(file) = &self.config {
-            self.loaded = Some(Box::new(config::load(file, output)?));
+            self.loaded = Some(Box::new(config::load(file, |error| output.error(&error))?));
         }
         Ok(())
     }
 
     /// Returns the number of threads for the feed and all clients. A file has been read before.
     pub(crate) fn threads(&self) -> usize {
-        let in_file = self.loaded.as_ref().and_then(|it| it.threads);
+        let in_file = self.loaded.as_ref().and_then(|it| it.settings.threads);
         in_file.or(self.threads).unwrap_or(1)
     }
 
@@ -297,11 +308,14 @@ impl ServeArgs {
     /// network.
     pub(super) fn plan(mut self) -> Result<Plan, CliError> {
         let (is_check, json) = (self.check, self.json);
-        let settings = match self.loaded.take() {
-            Some(loaded) => Settings { json, ..*loaded },
-            None => self.settings()?,
-        };
-        Ok(Plan { settings, is_check })
+        Ok(match self.config.take().zip(self.loaded.take()) {
+            Some((path, loaded)) => {
+                let settings = Settings { json, ..loaded.settings };
+                let file = SettingsFile { path, written: loaded.written };
+                Plan { settings, file: Some(file), is_check }
+            }
+            None => Plan { settings: self.settings()?, file: None, is_check },
+        })
     }
 
     fn settings(self) -> Result<Settings, CliError> {

@@ -12,6 +12,7 @@ mod relay;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
@@ -22,24 +23,31 @@ use self::files::Files;
 use self::problems::{Problem, Problems};
 use super::args::MAX_THREADS;
 use super::settings::{DEFAULT_REPORT_EVERY, Settings};
-use crate::console::output::Output;
 use crate::console::paths;
 use crate::exit::CliError;
 use crate::format::times::{self, Moment};
 use crate::plain_text;
 
+/// The settings of a file.
+#[derive(Debug)]
+pub(super) struct Config {
+    pub(super) settings: Settings,
+    /// The keys of the file and their values.
+    pub(super) written: BTreeMap<String, String>,
+}
+
 /// Reads the settings of a file, and looks at the files that it names. Blocks.
 ///
 /// # Errors
 /// Returns an error if the file cannot be read, or what is wrong with it. If that is more than one
-/// thing, each is printed.
-pub(super) fn load(file: &Path, output: Output) -> Result<Settings, CliError> {
+/// thing, each is passed to `show`.
+pub(super) fn load(file: &Path, show: impl FnMut(CliError)) -> Result<Config, CliError> {
     let text = File::open(file).and_then(plain_text::read).map_err(|error| {
         CliError::unable(format!("cannot read {}", paths::shown(file))).because(error)
     })?;
     read(file, &text).map_err(|problems| {
         let shown = paths::shown(file).to_string();
-        problems::error(problems, &shown, |error| output.error(&error))
+        problems::error(problems, &shown, show)
     })
 }
 
@@ -47,7 +55,7 @@ pub(super) fn load(file: &Path, output: Output) -> Result<Settings, CliError> {
 ///
 /// # Errors
 /// Returns everything that is wrong with it, by line.
-fn read(file: &Path, text: &str) -> Result<Settings, Vec<Problem>> {
+fn read(file: &Path, text: &str) -> Result<Config, Vec<Problem>> {
     let problems = Problems::default();
     let document = Document::parse(text, &problems);
     if problems.has_any() {
@@ -92,5 +100,5 @@ fn read(file: &Path, text: &str) -> Result<Settings, Vec<Problem>> {
     if problems.has_any() {
         return Err(problems.sorted());
     }
-    Ok(settings)
+    Ok(Config { settings, written: document.written() })
 }

@@ -9,12 +9,14 @@ use kite_sim::Sim;
 use kite_tape::Recorder;
 
 use super::refusals::RefusalReports;
+use super::reload::{Reload, Reloaded};
 use super::report;
+use super::service::Service;
 use super::slow::SlowReports;
 use crate::clients::{Standstill, Waiting};
 use crate::console::logs;
 use crate::console::output::Output;
-use crate::console::signals::Stop;
+use crate::console::signals::{HangUps, Stop};
 use crate::console::status_line::StatusLine;
 use crate::exit::CliError;
 use crate::feed::deadline::Deadline;
@@ -60,6 +62,11 @@ pub(super) struct Serving<'a> {
     pub(super) sockets: usize,
     /// Whether a replay is as fast as its clients, and stands still without any.
     pub(super) is_unpaced: bool,
+    pub(super) service: Service,
+    /// Takes over changes of the file of settings, if there is one.
+    pub(super) reload: Option<&'a Reload<'a>>,
+    /// Requests to do so.
+    pub(super) hang_ups: Option<HangUps>,
 }
 
 impl Serving<'_> {
@@ -81,7 +88,12 @@ impl Serving<'_> {
         let time_is_over = deadline.reached();
         let replayed = replayed(self.sim, self.relay, self.sockets);
         let never_ticked = unseen::early_report(self.unseen, self.names);
-        tokio::pin!(time_is_over, replayed, never_ticked);
+        let (relay, recorder) = (self.relay, self.recorder);
+        let attended = self.service.attend(relay, || {
+            report::line(&relay.stats(), recorder.map(|it| it.stats().bytes_on_disk))
+        });
+        tokio::pin!(time_is_over, replayed, never_ticked, attended);
+        let mut reloading = None;
         let mut is_reported = false;
         let end = loop {
             tokio::select! {
@@ -93,6 +105,16 @@ impl Serving<'_> {
                     if let Some(text) = report {
                         status.warn(&text);
                     }
+                }
+                () = &mut attended => {}
+                () = next(&mut self.hang_ups), if reloading.is_none() => {
+                    self.service.reloading();
+                    reloading = self.reload.map(|reload| Box::pin(reload.apply()));
+                }
+                done = reloaded(&mut reloading) => {
+                    reloading = None;
+                    self.show_reloaded(done, &mut status);
+                    self.service.ready();
                 }
                 () = status.due() => {
                     status.show(&report::line(&self.relay.stats(), self.on_disk()));
@@ -132,6 +154,23 @@ impl Serving<'_> {
             }
         };
         Ok((end, self.link.lacks_connections()))
+    }
+
+    /// Reports what a reading of the file has changed.
+    fn show_reloaded(&self, done: Result<Reloaded, Vec<CliError>>, status: &mut StatusLine) {
+        match done {
+            Ok(Reloaded { note, warnings }) => {
+                status.note(&note);
+                warnings.iter().for_each(|text| status.warn(text));
+            }
+            Err(errors) => {
+                errors.iter().for_each(|error| status.error(error));
+                if let Some(reload) = self.reload {
+                    status
+                        .warn(&format!("{} is not taken over: nothing has changed", reload.name()));
+                }
+            }
+        }
     }
 
     /// Returns the note that is due if a replayed tape waits for clients.
@@ -187,4 +226,20 @@ async fn replayed(sim: Option<&Sim>, relay: &Relay, sockets: usize) {
     }
     sim.begin_replay();
     sim.replay_finished().await;
+}
+
+/// Waits for a request to read the settings again.
+async fn next(hang_ups: &mut Option<HangUps>) {
+    match hang_ups {
+        Some(hang_ups) => hang_ups.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits for a reading to end; pends for ever if there is none.
+async fn reloaded<F: Future + Unpin>(reading: &mut Option<F>) -> F::Output {
+    match reading {
+        Some(reading) => reading.await,
+        None => std::future::pending().await,
+    }
 }

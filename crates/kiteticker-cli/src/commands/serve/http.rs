@@ -44,6 +44,11 @@ impl SharedNames {
         Self(Arc::new(Mutex::new(names)))
     }
 
+    /// Replaces the names.
+    pub(super) fn set(&self, names: Names) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = names;
+    }
+
     fn now(&self) -> Names {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -13,7 +13,9 @@ use super::follow::{End, Serving};
 use super::http::{SharedNames, Shown};
 use super::made::MadeFile;
 use super::outcome::Outcome;
+use super::reload::{AtStart, Reload};
 use super::report::{self, Access};
+use super::service::Service;
 use super::settings;
 use super::tape::Tape;
 use crate::console::output::Output;
@@ -40,6 +42,8 @@ const REPLAY_DEADLINE: Duration = Duration::from_secs(60);
 /// Serves until the time is over, the replayed tape ends, or the user stops it.
 pub(super) async fn run(plan: Plan, output: Output, stop: Stop) -> Result<Status, CliError> {
     let settings = plan.settings;
+    let service = Service::new();
+    let hang_ups = plan.file.as_ref().map(|_| stop.take_hang_ups()).transpose()?;
     let deadline = settings.feed.deadline()?;
     if let Some(to) = &settings.record {
         tapes::check_directory(("--record", to))?;
@@ -49,14 +53,14 @@ pub(super) async fn run(plan: Plan, output: Output, stop: Stop) -> Result<Status
     let (instruments, feed) = (&settings.instruments, &settings.feed);
     let need = if settings.record.is_some() { Need::Recorded } else { Need::Shown };
     let finding = selection::find_named(instruments, feed, need, deadline, output, &stop);
-    let Some(Selection { instruments: fixed, names, feed, lacks_parts }) =
+    let Some(Selection { instruments: fixed, names, feed, prices, lacks_parts }) =
         stop.until_done(finding).await?
     else {
         output.note("ended before the relay began");
         return Ok(Status::Done);
     };
     let renewal = feed.renewal();
-    let files = feed.credential_files();
+    let (files, kept) = (feed.credential_files(), feed.clone());
     let is_unpaced = matches!(&feed, Feed::Replay(replay) if replay.speed == Speed::Max);
     let tape = Tape::prepare(&settings, &feed, names.clone()).await?;
     let OpenFeed { builder: manager, sim, title } =
@@ -77,13 +81,30 @@ pub(super) async fn run(plan: Plan, output: Output, stop: Stop) -> Result<Status
     };
     let manager = feed::manager(manager.tap(tap).latest(settings.http.is_some()))?;
     let relay = builder.instruments(&fixed).start(&manager).await.map_err(settings::not_started)?;
+    let shared_names = SharedNames::new(names.clone());
+    let reload = plan.file.map(|file| {
+        let notes = tape.as_ref().map(|tape| tape.notes.clone());
+        let start = AtStart {
+            settings: &settings.relay,
+            fixed: &fixed,
+            manager: &manager,
+            feed: kept,
+            need,
+            prices,
+            names: shared_names.clone(),
+            notes,
+            output,
+        };
+        Reload::new(file, &relay, start)
+    });
+    let reload = reload.transpose()?;
     let http = match &settings.http {
         Some(http) => {
             let recorder = tape.as_ref().map(|tape| &tape.recorder);
             let shown = Shown {
                 relay: relay.counts(),
                 recorder: recorder.zip(settings.record.as_deref()),
-                names: SharedNames::new(names.clone()),
+                names: shared_names,
                 credentials: files,
             };
             Some(shown.start(http.builder(&manager)?)?)
@@ -93,6 +114,7 @@ pub(super) async fn run(plan: Plan, output: Output, stop: Stop) -> Result<Status
     let endpoint = report::reachable(&relay.endpoint(), relay.address());
     output.note(format_args!("serving {title} at {endpoint}"));
     let status = http.as_ref().map(|http| report::reachable(&http.endpoint(), http.address()));
+    service.ready();
     let _made = greet(&relay, status.as_deref(), settings.json, output)?;
 
     let mut progress = Progress::new(settings.report_every, Instant::now());
@@ -110,13 +132,18 @@ pub(super) async fn run(plan: Plan, output: Output, stop: Stop) -> Result<Status
                 report_every: settings.report_every,
                 sockets: settings.sockets,
                 is_unpaced,
+                service,
+                reload: reload.as_ref(),
+                hang_ups,
             };
             serving.follow(deadline, &mut progress, output, &stop).await
         }
         Err(error) => Err(error),
     };
+    service.stopping();
     let damages = sim.as_ref().and_then(Sim::replay).map_or(0, |replay| replay.damages);
     let at_end = relay.stats();
+    drop(reload);
     let is_replayed = matches!(ended, Ok((End::Replayed, _)));
     let stopped = end(&manager, relay, is_replayed, &stop).await;
     let recorded = match tape {

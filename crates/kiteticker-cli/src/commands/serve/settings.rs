@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use kite_conn::Credentials;
 use kite_relay::{Heartbeats, Relay, RelayBuilder, RelayClient, RelayError, SlowClients, TlsFiles};
 use kite_server::AccountError;
 
@@ -79,8 +80,12 @@ pub(super) struct ClientSettings {
 
 impl ClientSettings {
     /// Reads its credentials.
-    fn client(&self) -> Result<RelayClient, CliError> {
-        let credentials = credentials::read(&self.credentials)?;
+    pub(super) fn credentials(&self) -> Result<Credentials, CliError> {
+        credentials::read(&self.credentials)
+    }
+
+    /// Returns the client with these credentials.
+    pub(super) fn client(&self, credentials: Credentials) -> RelayClient {
         let mut client = RelayClient::new(&self.name, credentials).orders(self.orders);
         if let Some(sockets) = self.sockets {
             client = client.max_sockets(sockets);
@@ -88,7 +93,7 @@ impl ClientSettings {
         if let Some(instruments) = self.instruments {
             client = client.max_instruments(instruments);
         }
-        Ok(client)
+        client
     }
 }
 
@@ -112,11 +117,6 @@ impl RelaySettings {
         }
     }
 
-    /// Returns the clients. Reads the files of their credentials.
-    pub(super) fn clients(&self) -> Result<Vec<RelayClient>, CliError> {
-        self.clients.iter().map(ClientSettings::client).collect()
-    }
-
     /// Prepares the relay. Reads the files of the clients' credentials.
     pub(super) fn builder(&self) -> Result<RelayBuilder, CliError> {
         let mut builder = Relay::builder()
@@ -125,8 +125,8 @@ impl RelaySettings {
             .linger(self.linger)
             .heartbeats(self.heartbeats)
             .insecure(self.is_insecure);
-        for client in self.clients()? {
-            builder = builder.client(client);
+        for client in &self.clients {
+            builder = builder.client(client.client(client.credentials()?));
         }
         if let Some(files) = &self.tls {
             // The relay reports a key that cannot be read.

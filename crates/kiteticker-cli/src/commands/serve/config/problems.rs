@@ -24,7 +24,11 @@ pub(super) struct Problem {
 const MOST_SHOWN: usize = 20;
 
 /// Returns the error of a file with these problems. If there are several, each is passed to `show`.
-pub(super) fn error(mut problems: Vec<Problem>, file: &str, show: impl Fn(CliError)) -> CliError {
+pub(super) fn error(
+    mut problems: Vec<Problem>,
+    file: &str,
+    mut show: impl FnMut(CliError),
+) -> CliError {
     let count = problems.len();
     // Something to be written differently comes first: the rest may follow from it.
     let is_usage = problems.iter().any(|problem| problem.status == Status::Usage);

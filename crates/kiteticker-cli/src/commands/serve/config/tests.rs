@@ -65,7 +65,7 @@ impl Stage {
         }
     }
 
-    fn read(&self, text: &str) -> Result<Settings, Vec<Problem>> {
+    fn read(&self, text: &str) -> Result<Config, Vec<Problem>> {
         self.write("kite.toml", text, 0o644);
         read(&self.path("kite.toml"), text)
     }
@@ -81,7 +81,7 @@ impl Stage {
 fn the_example_says_what_the_documentation_promises() {
     let stage = Stage::new();
     let Settings { feed, instruments, connections, relay, record, report_every, .. } =
-        stage.read(EXAMPLE).unwrap();
+        stage.read(EXAMPLE).unwrap().settings;
     let FeedSource::Server { account, more, endpoint, .. } = feed.source else {
         panic!("no server")
     };
@@ -184,7 +184,7 @@ fn what_the_example_comments_out_is_accepted() {
 #[test]
 fn an_empty_file_is_the_defaults() {
     let stage = Stage::new();
-    let settings = stage.read("# nothing\r\n").unwrap();
+    let settings = stage.read("# nothing\r\n").unwrap().settings;
     assert!(settings.relay.clients.is_empty() && settings.instruments.is_empty());
 }
 
