@@ -9,12 +9,13 @@ pub(crate) mod select;
 use clap::builder::Styles;
 use clap::builder::styling::AnsiColor;
 use clap::error::{ContextKind, ContextValue};
-use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum as _};
 
 use kite_conn::OneLine;
 
 use crate::commands;
 use crate::console::clean;
+use crate::console::log_line::LogFormat;
 use crate::console::output::ColorChoice;
 use crate::exit;
 
@@ -70,6 +71,10 @@ pub(crate) struct Global {
     /// Print only results, warnings and errors
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
+    /// What is written to standard error: text, or json, one object a line [text]
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    #[arg(hide_possible_values = true, hide_default_value = true)]
+    pub(crate) log: LogFormat,
     /// Show logs on standard error; -vv and -vvv show more
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
@@ -146,6 +151,23 @@ fn requested_color(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> c
             Some("always") => requested = clap::ColorChoice::Always,
             Some("never") => requested = clap::ColorChoice::Never,
             _ => {}
+        }
+    }
+    requested
+}
+
+/// Returns the form of the log that is requested, also by a line that clap rejects.
+pub(crate) fn requested_log(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> LogFormat {
+    let mut arguments = arguments.into_iter().take_while(|argument| argument != "--");
+    let mut requested = LogFormat::default();
+    while let Some(argument) = arguments.next() {
+        let value = match argument.to_str() {
+            Some("--log") => arguments.next(),
+            Some(text) => text.strip_prefix("--log=").map(Into::into),
+            None => None,
+        };
+        if let Some(value) = value.and_then(|it| LogFormat::from_str(it.to_str()?, false).ok()) {
+            requested = value;
         }
     }
     requested

@@ -1,6 +1,7 @@
 //! Output other than the live table, and signals from the user.
 
 pub(crate) mod clean;
+pub(crate) mod log_line;
 pub(crate) mod logs;
 pub(crate) mod output;
 pub(crate) mod paths;

@@ -23,21 +23,31 @@ use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 
 use crate::args::{Cli, Command};
+use crate::console::log_line::{self, LogFormat};
 use crate::console::logs;
 use crate::console::output::Output;
 use crate::console::signals::Stop;
 use crate::exit::{CliError, Status};
 
 fn main() -> ExitCode {
-    let cli = match args::parse(std::env::args_os().collect::<Vec<_>>()) {
+    let arguments = std::env::args_os().collect::<Vec<_>>();
+    let log = args::requested_log(arguments.clone());
+    if log == LogFormat::Json {
+        log_line::report_panics();
+    }
+    let cli = match args::parse(arguments) {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and the version are "errors" too. A closed output is not worth reporting.
-            let _ = error.print();
+            match log {
+                LogFormat::Json if error.use_stderr() => log_line::write("error", &error, None),
+                // Help and the version are "errors" too. A closed output is not worth reporting.
+                _ => drop(error.print()),
+            }
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Status::Usage as u8));
         }
     };
-    let output = Output::new(cli.global.color, cli.global.ascii, cli.global.quiet);
+    let global = &cli.global;
+    let output = Output::new(global.color, global.ascii, global.quiet).with_log(global.log);
     match run(cli, output) {
         Ok(status) => status.into(),
         Err(error) if error.is_closed_pipe() => Status::Done.into(),
@@ -54,7 +64,7 @@ fn run(mut cli: Cli, output: Output) -> Result<Status, CliError> {
         return Err(CliError::usage("-v would write its logs over the table")
             .help("redirect them: kite watch -v … 2>kite.log"));
     }
-    logs::show(cli.global.verbose)?;
+    logs::show(cli.global.verbose, cli.global.log)?;
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     if let Some(Command::Serve(args)) = &mut cli.command {
         args.load(output)?;

@@ -5,9 +5,10 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
-use kite_conn::{ErrorChain, OneLine};
+use kite_conn::ErrorChain;
 
 use super::clean;
+use super::log_line::{self, LogFormat, shown};
 use crate::exit::CliError;
 use crate::plain_text;
 
@@ -31,6 +32,7 @@ pub(crate) struct Output {
     /// Whether to draw progress: standard error is a terminal, and not quiet.
     pub(crate) is_live: bool,
     color_err: bool,
+    log: LogFormat,
     /// The width of the terminal on standard output, if it is one.
     width: Option<usize>,
 }
@@ -50,8 +52,14 @@ impl Output {
             ascii: ascii || !is_utf8_locale(),
             quiet,
             is_live: err && !quiet,
+            log: LogFormat::default(),
             width: if out { terminal_width() } else { None },
         }
+    }
+
+    /// Writes what goes to standard error in this form.
+    pub(crate) fn with_log(self, log: LogFormat) -> Self {
+        Self { log, is_live: self.is_live && log == LogFormat::Text, ..self }
     }
 
     /// Writes a line of a result.
@@ -78,14 +86,19 @@ impl Output {
 
     /// Writes a note to standard error, on one line, unless quiet.
     pub(crate) fn note(&self, text: impl Display) {
-        if !self.quiet {
+        match self.log {
+            _ if self.quiet => {}
+            LogFormat::Json => log_line::write("info", text, None),
             // If standard error is closed, the failure cannot be reported anywhere.
-            let _ = writeln!(io::stderr().lock(), "{}", shown(text));
+            LogFormat::Text => drop(writeln!(io::stderr().lock(), "{}", shown(text))),
         }
     }
 
     /// Writes a warning to standard error, on one line, also when quiet.
     pub(crate) fn warn(&self, text: impl Display) {
+        if self.log == LogFormat::Json {
+            return log_line::write("warn", text, None);
+        }
         let mark = self.paint_err(YELLOW, "warning:");
         let _ = writeln!(io::stderr().lock(), "{mark} {}", shown(text));
     }
@@ -111,6 +124,9 @@ impl Output {
 
     /// Writes an error with its causes on one line, and the advice on another.
     pub(crate) fn error(&self, error: &CliError) {
+        if self.log == LogFormat::Json {
+            return log_line::write("error", ErrorChain(error), error.advice());
+        }
         let mark = self.paint_err(RED, "error:");
         let _ = writeln!(io::stderr().lock(), "{mark} {}", shown(ErrorChain(error)));
         if let Some(advice) = error.advice() {
@@ -135,12 +151,6 @@ pub(crate) const DIM: Style = Style::new().dimmed();
 pub(crate) const RED: Style = AnsiColor::Red.on_default().bold();
 pub(crate) const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
 pub(crate) const GREEN: Style = AnsiColor::Green.on_default().bold();
-
-/// Returns a text for standard error: on one line, without secrets that the user wrote in the wrong
-/// place.
-fn shown(text: impl Display) -> String {
-    clean::without_secrets(&OneLine(text).to_string()).into_owned()
-}
 
 /// Turns a failed write to standard output into an error of the command.
 pub(crate) fn written(result: io::Result<()>) -> Result<(), CliError> {

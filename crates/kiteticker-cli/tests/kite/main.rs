@@ -16,6 +16,7 @@ mod export;
 mod https;
 mod inspect;
 mod instruments;
+mod log;
 mod names;
 mod network;
 mod passed_over;
