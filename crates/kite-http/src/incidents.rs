@@ -13,6 +13,9 @@ use crate::state::State;
 /// Number of incidents kept.
 const KEPT: usize = 100;
 
+/// The kinds of failed attempts.
+const REPEATED: [&str; 2] = ["open_failed", "renewal_failed"];
+
 /// Number of characters of a text. One from a server may be as long as a message.
 const LONGEST: usize = 500;
 
@@ -26,7 +29,13 @@ pub(crate) struct Incident {
     /// The event's name in snake case, such as `gap`, `down`, `up` or `moved`.
     pub(crate) kind: &'static str,
     pub(crate) text: String,
+    /// The connection that it happened to, if it was one.
+    #[serde(skip)]
+    connection: Option<ConnectionId>,
 }
+
+/// An account, and the number of a connection within it.
+type ConnectionId = (AccountId, usize);
 
 /// Counts of what was missed, and the last incidents.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -41,27 +50,48 @@ pub(crate) struct Incidents {
     pub(crate) last: VecDeque<Incident>,
     /// Why connections have lost their sockets, by account and number, until they have others.
     #[serde(skip)]
-    pub(crate) lost: BTreeMap<(AccountId, usize), String>,
+    pub(crate) lost: BTreeMap<ConnectionId, String>,
 }
 
 impl Incidents {
     fn note(&mut self, event: &ManagerEvent, unix_ms: u64) {
-        match event {
+        let connection = match event {
             ManagerEvent::Connection { seat, event } => {
-                self.note_connection((seat.account.clone(), seat.connection), event);
+                let connection = (seat.account.clone(), seat.connection);
+                self.note_connection(connection.clone(), event);
+                Some(connection)
             }
-            ManagerEvent::Lagged { missed } => self.events_missed += missed,
-            _ => {}
-        }
+            ManagerEvent::Lagged { missed } => {
+                self.events_missed += missed;
+                None
+            }
+            _ => None,
+        };
         let Some(severity) = name(event.severity()) else { return };
+        self.keep(Incident {
+            unix_ms,
+            severity,
+            kind: kind(event),
+            text: clean(event),
+            connection,
+        });
+    }
+
+    /// Keeps an incident. Of the failed attempts of a connection only the last one is kept, which has
+    /// their number, so that a long outage does not displace what was lost.
+    fn keep(&mut self, incident: Incident) {
+        if REPEATED.contains(&incident.kind) {
+            let is_same =
+                |it: &Incident| (it.kind, &it.connection) == (incident.kind, &incident.connection);
+            self.last.retain(|it| !is_same(it));
+        }
         if self.last.len() == KEPT {
             self.last.pop_front();
         }
-        let text = clean(event);
-        self.last.push_back(Incident { unix_ms, severity, kind: kind(event), text });
+        self.last.push_back(incident);
     }
 
-    fn note_connection(&mut self, connection: (AccountId, usize), event: &Event) {
+    fn note_connection(&mut self, connection: ConnectionId, event: &Event) {
         match event {
             Event::Gap(gap) => {
                 self.gaps += 1;
@@ -170,6 +200,25 @@ mod tests {
         assert_eq!(incidents.lost[&second], why);
         incidents.note_connection(second, &Event::Up { epoch: 2, instruments: 3 });
         assert!(incidents.lost.is_empty());
+    }
+
+    #[test]
+    fn only_the_last_failed_attempt_of_a_connection_is_kept() {
+        let mut incidents = Incidents::default();
+        let mut note = |kind: &'static str, number: usize, text: &str| {
+            let connection = Some((AccountId::from("mine"), number));
+            let (severity, text) = ("error", text.to_owned());
+            incidents.keep(Incident { unix_ms: 1, severity, kind, text, connection });
+        };
+        note("down", 0, "lost");
+        note("open_failed", 1, "attempt 1");
+        for attempt in 1..=500 {
+            note("open_failed", 0, &format!("attempt {attempt}"));
+        }
+        note("down", 1, "lost");
+        note("down", 1, "lost again");
+        let texts: Vec<_> = incidents.last.iter().map(|it| &*it.text).collect();
+        assert_eq!(texts, ["lost", "attempt 1", "attempt 500", "lost", "lost again"]);
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! The page for people and its event stream.
 
+use std::time::Duration;
+
 use kite_http::InstrumentNames;
 use serde_json::json;
 
 use crate::browser::Browser;
 use crate::client::{get, get_with};
-use crate::stage::{INFY, NIFTY, manager, quiet_sim, server, ticking};
+use crate::stage::{INFY, NIFTY, account, in_time, manager, quiet_sim, server, ticking};
 
 const SECRET: &str = "a-token-of-32-characters-or-more";
 
@@ -105,6 +107,31 @@ async fn a_page_gets_the_prices_that_it_shows_and_a_depth() {
     };
     sim.tick_now(&[NIFTY, INFY]);
     browser.until("prices", is_newest).await;
+}
+
+#[tokio::test]
+async fn a_page_that_does_not_read_is_ended() {
+    let (key, token) = account();
+    let sim = kite_sim::Sim::builder().credentials(key, token).updates_per_second(10.0);
+    let sim = sim.start().await.unwrap();
+    let manager = manager(&sim);
+    let tokens: Vec<u32> = (1..=100).map(|number| number << 8 | 1).collect();
+    manager.subscribe(&tokens, kite_manager::Mode::Full).unwrap();
+    manager.start().await.unwrap();
+    let http = server(&manager).max_connections(4).stall(Duration::from_millis(200));
+    let http = http.start().unwrap();
+    let mut stalled = Vec::new();
+    for _ in 0..3 {
+        stalled.push(Browser::open(http.address(), "rows=100").await);
+    }
+    // Their places are free again once they have been ended.
+    let free = async {
+        while Browser::open(http.address(), "rows=0").await.status != 200 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    in_time("a free place", free).await;
+    drop(stalled);
 }
 
 #[tokio::test]
