@@ -11,21 +11,25 @@ pub(crate) mod outage;
 pub(crate) mod refusal;
 pub(crate) mod settings;
 pub(crate) mod tapes;
+mod token_wait;
 
+use std::collections::HashMap;
+use std::io;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kite_conn::{Credentials, Endpoint, Liveness, MAX_INSTRUMENTS, TokenSource, Transport};
+use kite_conn::{
+    Credentials, Endpoint, Liveness, MAX_INSTRUMENTS, TokenFile, TokenSource, TokenSourceError,
+    Transport,
+};
 use kite_manager::{MAX_CONNECTIONS, Manager, ManagerBuilder, Seat};
 use kite_sim::{ACCESS_TOKEN, API_KEY, FaultChance, Replay, Sim, SimBuilder, Start};
 use kite_tape::{Reel, Source, Windows};
 
-use crate::blocking;
 use crate::console::paths;
 use crate::exit::CliError;
-use crate::feed::link::Renewal;
 use crate::feed::settings::MAIN_ACCOUNT;
 use crate::network::Network;
 
@@ -125,13 +129,13 @@ pub(crate) struct LiveAccount {
     pub(crate) name: String,
     pub(crate) credentials: Credentials,
     /// The file that they came from, if any; a new token will appear in it.
-    pub(crate) file: Option<PathBuf>,
+    pub(crate) file: Option<TokenFile>,
 }
 
 impl LiveAccount {
     /// Returns the credentials that its file has now, else those of the start. Blocks.
     pub(crate) fn current_credentials(&self) -> Credentials {
-        let now = self.file.as_deref().and_then(|path| credentials::read(path).ok());
+        let now = self.file.as_ref().and_then(|file| file.read().ok());
         now.unwrap_or_else(|| self.credentials.clone())
     }
 }
@@ -158,7 +162,8 @@ impl Feed {
         match self {
             Self::Live(live) => {
                 let accounts = [&live.account].into_iter().chain(&live.more);
-                accounts.filter_map(|account| account.file.clone()).collect()
+                let files = accounts.filter_map(|account| account.file.as_ref());
+                files.map(|file| file.path().to_owned()).collect()
             }
             Self::Sim(_) | Self::Replay(_) => Vec::new(),
         }
@@ -173,14 +178,33 @@ impl Feed {
     }
 
     /// Returns the file in which a new token will appear, if the credentials came from one.
-    pub(crate) fn renewal(&self) -> Option<Renewal> {
+    pub(crate) fn token_file(&self) -> Option<TokenFile> {
         match self {
-            Self::Live(LiveFeed { account, more, .. }) if more.is_empty() => {
-                let (path, current) = (account.file.clone()?, account.credentials.clone());
-                Some(Renewal { path, current })
-            }
+            Self::Live(live) if live.more.is_empty() => live.account.file.clone(),
             _ => None,
         }
+    }
+
+    /// Returns the source of new tokens: the files of the accounts, by api_key. `None` if the
+    /// credentials came from no file.
+    fn token_source(&self) -> Option<TokenSource> {
+        let Self::Live(live) = self else { return None };
+        let accounts = [&live.account].into_iter().chain(&live.more);
+        let files: HashMap<String, TokenSource> = accounts
+            .filter_map(|it| {
+                Some((it.credentials.api_key().to_owned(), it.file.as_ref()?.source()))
+            })
+            .collect();
+        (!files.is_empty()).then(|| {
+            TokenSource::waiting(move |request| {
+                // An account without a file fails again and again, with growing delays.
+                let file = files.get(request.current.api_key()).cloned().ok_or_else(|| {
+                    let error = io::Error::other("its credentials are not from a file");
+                    TokenSourceError::Failed(Arc::new(error))
+                });
+                async move { file?.ask(request, Duration::MAX).await }
+            })
+        })
     }
 
     /// Opens what the feed needs and prepares a manager; the caller builds and starts it. A replay
@@ -197,7 +221,7 @@ impl Feed {
     ) -> Result<OpenFeed, CliError> {
         let mut transport = Transport::default();
         let mut stale_after = Liveness::default().stale_after;
-        let mut token_source = None;
+        let token_source = self.token_source();
         let own = || vec![(MAIN_ACCOUNT.to_owned(), Credentials::new(API_KEY, ACCESS_TOKEN))];
         let (sim, title, endpoint, accounts) = match self {
             Self::Sim(feed) => {
@@ -230,9 +254,6 @@ impl Feed {
                     format!("{host}:{port}")
                 };
                 transport = feed.network.transport(&feed.endpoint)?;
-                if !feed.more.is_empty() {
-                    token_source = Some(files_of(&feed));
-                }
                 let accounts = [feed.account].into_iter().chain(feed.more);
                 let accounts = accounts.map(|account| (account.name, account.credentials));
                 (None, title, feed.endpoint, accounts.collect())
@@ -250,21 +271,6 @@ impl Feed {
             });
         Ok(OpenFeed { builder, sim, title })
     }
-}
-
-/// Returns the source of new tokens of several accounts: their files, by api_key.
-fn files_of(feed: &LiveFeed) -> TokenSource {
-    let accounts: Vec<LiveAccount> =
-        [&feed.account].into_iter().chain(&feed.more).cloned().collect();
-    let accounts = Arc::new(accounts);
-    TokenSource::new(move |request| {
-        let accounts = Arc::clone(&accounts);
-        blocking::run("reading the credentials", move || {
-            let of_key = |it: &&LiveAccount| it.credentials.api_key() == request.current.api_key();
-            let found = accounts.iter().find(of_key).map(LiveAccount::current_credentials);
-            found.unwrap_or(request.current)
-        })
-    })
 }
 
 /// Builds the manager of a feed.

@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 
 use etcetera::BaseStrategy as _;
-use kite_conn::{Credentials, Secret};
+use kite_conn::{Credentials, Secret, TokenFile, TokenFileError};
 
 use crate::console::paths;
 use crate::exit::CliError;
@@ -103,21 +103,19 @@ pub(crate) fn default_path() -> Option<PathBuf> {
 
 /// Reads a file of `api_key = …` and `access_token = …` lines, which only its owner may read.
 pub(crate) fn read(path: &Path) -> Result<Credentials, CliError> {
-    let cannot = |error: io::Error| {
-        CliError::unable(format!("cannot read the credentials in {}", paths::shown(path)))
-            .because(error)
-            .help("the file needs two lines: api_key = … and access_token = …")
+    TokenFile::new(path).read().map_err(|error| unusable(path, error))
+}
+
+fn unusable(path: &Path, error: TokenFileError) -> CliError {
+    let what = "the credentials";
+    let verb = match &error {
+        TokenFileError::Shared { mode } => return shared(path, *mode, what),
+        TokenFileError::Io { .. } => "read",
+        _ => "use",
     };
-    // Checked on the open file: the path may name another file a moment later.
-    let file = std::fs::File::open(path).map_err(cannot)?;
-    let metadata = file.metadata().map_err(cannot)?;
-    check_private(path, &metadata, "the credentials")?;
-    let text = plain_text::read(file).map_err(cannot)?;
-    parse(&text).map_err(|error| {
-        CliError::unable(format!("cannot use the credentials in {}", paths::shown(path)))
-            .because(error)
-            .help("the file needs two lines: api_key = … and access_token = …")
-    })
+    CliError::unable(format!("cannot {verb} {what} in {}", paths::shown(path)))
+        .because(error)
+        .help("the file needs two lines: api_key = … and access_token = …")
 }
 
 /// Checks that only its owner can access a file, which holds `what`.
@@ -130,57 +128,19 @@ pub(crate) fn check_private(
     use std::os::unix::fs::PermissionsExt as _;
 
     let mode = metadata.permissions().mode() & 0o777;
-    if mode & 0o077 == 0 {
-        return Ok(());
-    }
+    if mode & 0o077 == 0 { Ok(()) } else { Err(shared(path, mode, what)) }
+}
+
+fn shared(path: &Path, mode: u32, what: &str) -> CliError {
     let path = paths::shown(path);
-    Err(CliError::unable(format!("other users can access {what} in {path} (mode {mode:03o})"))
-        .help(format!("chmod 600 '{path}'")))
+    CliError::unable(format!("other users can access {what} in {path} (mode {mode:03o})"))
+        .help(format!("chmod 600 '{path}'"))
 }
 
 /// Checks nothing on this system.
 #[cfg(not(unix))]
 pub(crate) fn check_private(_: &Path, _: &std::fs::Metadata, _: &str) -> Result<(), CliError> {
     Ok(())
-}
-
-/// Why a file holds no credentials. No message repeats the file's content.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-enum FileError {
-    #[error("line {line} is not of the form name = value")]
-    Form { line: usize },
-    #[error("line {line} sets neither api_key nor access_token")]
-    Name { line: usize },
-    #[error("line {line} sets {name} again")]
-    Again { line: usize, name: &'static str },
-    #[error("{name} is missing or empty")]
-    Missing { name: &'static str },
-}
-
-fn parse(text: &str) -> Result<Credentials, FileError> {
-    let (mut key, mut token) = (None, None);
-    for (line, text) in plain_text::lines(text).filter(|(_, text)| !text.starts_with('#')) {
-        let (name, value) = text.split_once('=').ok_or(FileError::Form { line })?;
-        let (place, name) = match trimmed(name) {
-            "api_key" => (&mut key, "api_key"),
-            "access_token" => (&mut token, "access_token"),
-            _ => return Err(FileError::Name { line }),
-        };
-        let value = Secret::from(trimmed(unquoted(trimmed(value))));
-        if place.replace(value).is_some() {
-            return Err(FileError::Again { line, name });
-        }
-    }
-    let required = |value: Option<Secret>, name| {
-        value.filter(|value| !value.expose().is_empty()).ok_or(FileError::Missing { name })
-    };
-    let (key, token) = (required(key, "api_key")?, required(token, "access_token")?);
-    Ok(Credentials::new(key.expose(), token.expose()))
-}
-
-fn unquoted(value: &str) -> &str {
-    let inner = |quote| value.strip_prefix(quote).and_then(|value| value.strip_suffix(quote));
-    inner('"').or_else(|| inner('\'')).unwrap_or(value)
 }
 
 /// Prompts for credentials on the terminal; `None` without one.
@@ -257,43 +217,15 @@ mod tests {
     }
 
     #[test]
-    fn files_may_have_comments_blank_lines_and_quotes() {
-        let text = "# mine\n\n api_key=\"k\" \r\naccess_token = 'a=b#c'\n";
-        assert_eq!(parse(text), Ok(Credentials::new("k", "a=b#c")));
-    }
-
-    #[test]
-    fn a_file_is_read_as_editors_and_shells_write_it() {
-        let text = "\u{feff}api_key\u{a0}= k\r\n \t\r\naccess_token = \" a=b \"\u{200b}\r\n";
-        let utf16: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
-        for bytes in [text.as_bytes(), &utf16] {
-            let file = file("");
-            std::fs::write(file.path(), bytes).unwrap();
-            assert_eq!(read(file.path()).unwrap(), Credentials::new("k", "a=b"));
-        }
-    }
-
-    #[test]
-    fn mistakes_in_a_file_are_reported_by_line_without_its_content() {
-        for (text, expected) in [
-            (format!("api_key = k\n{TOKEN}\n"), FileError::Form { line: 2 }),
-            (format!("token = {TOKEN}\n"), FileError::Name { line: 1 }),
-            (
-                format!("access_token = {TOKEN}\naccess_token = {TOKEN}\n"),
-                FileError::Again { line: 2, name: "access_token" },
-            ),
-            (format!("access_token = {TOKEN}\n"), FileError::Missing { name: "api_key" }),
-            (
-                "api_key = k\naccess_token = ''\n".into(),
-                FileError::Missing { name: "access_token" },
-            ),
-        ] {
-            let file = file(&text);
-            assert_eq!(parse(&text), Err(expected));
-            let error = read(file.path()).unwrap_err();
-            assert!(!ErrorChain(&error).to_string().contains(TOKEN), "{error}");
-            assert!(!format!("{error:?}").contains(TOKEN));
-        }
+    fn mistakes_in_a_file_are_reported_with_its_path_and_without_its_content() {
+        let file = file(&format!("api_key = k\n{TOKEN}\n"));
+        let error = read(file.path()).unwrap_err();
+        let shown = format!("{} {error:?}", ErrorChain(&error));
+        assert!(shown.contains("cannot use the credentials in "), "{shown}");
+        assert!(shown.contains("line 2 is not of the form name = value"), "{shown}");
+        assert!(!shown.contains(TOKEN), "{shown}");
+        let error = read(Path::new("/nowhere/at/all")).unwrap_err();
+        assert!(error.to_string().starts_with("cannot read the credentials in "), "{error}");
     }
 
     #[cfg(unix)]

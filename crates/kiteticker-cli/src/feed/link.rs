@@ -2,34 +2,25 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use kite_conn::{Credentials, Event, ParkReason, Phase, Severity};
+use kite_conn::{Event, OpenError, ParkReason, Phase, Severity, TokenFile, TokenFileError};
 use kite_manager::{Events, Manager, ManagerEvent, Seat};
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use crate::console::{logs, paths};
 use crate::exit::CliError;
-use crate::feed::credentials;
 use crate::feed::outage::Outage;
 use crate::feed::refusal;
+use crate::feed::token_wait::{Change, TokenWait};
 use crate::format::times;
 
-/// Interval of checking the connections and the file for a new token.
+/// Interval of checking the connections.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 
 /// The warning at the end of a command that [`Link::lacks_connections`].
 pub(crate) const LACKS_CONNECTIONS: &str =
     "at the end a connection was refused, or the server had not been reached";
-
-/// Credentials and the file they came from, in which a new token will appear.
-#[derive(Debug, Clone)]
-pub(crate) struct Renewal {
-    pub(crate) path: PathBuf,
-    pub(crate) current: Credentials,
-}
 
 /// What has happened to the connections.
 #[derive(Debug)]
@@ -78,10 +69,11 @@ pub(crate) struct Link<'m> {
     news: VecDeque<News>,
     seconds: Interval,
     is_up: bool,
-    renewal: Option<Renewal>,
-    is_waiting_for_token: bool,
-    /// Cancel safe, unlike a read that is awaited in place.
-    reading: Option<JoinHandle<Option<Credentials>>>,
+    /// The file in which a new token will appear.
+    token_file: Option<TokenFile>,
+    token_wait: TokenWait,
+    /// What is wrong with the file, as it was said last.
+    file_problem: Option<TokenFileError>,
     outage: Outage,
     /// Whether the user may choose the number of connections.
     has_choice: bool,
@@ -95,7 +87,7 @@ impl<'m> Link<'m> {
     pub(crate) fn open(
         manager: &'m Manager,
         server: impl Into<String>,
-        renewal: Option<Renewal>,
+        token_file: Option<TokenFile>,
     ) -> Result<Self, CliError> {
         let events = manager.events();
         // Not `start`, which stops the manager if the token is refused or after `connect_timeout`.
@@ -112,9 +104,9 @@ impl<'m> Link<'m> {
             news: VecDeque::new(),
             seconds,
             is_up: false,
-            renewal,
-            is_waiting_for_token: false,
-            reading: None,
+            token_file,
+            token_wait: TokenWait::default(),
+            file_problem: None,
             outage: Outage::default(),
             has_choice: false,
         })
@@ -142,7 +134,6 @@ impl<'m> Link<'m> {
                     Some(event) => self.on_event(event)?,
                     None => self.have_events_ended = true,
                 },
-                found = read(&mut self.reading) => self.on_read(found),
                 _ = self.seconds.tick() => self.on_second(),
             }
         }
@@ -151,10 +142,17 @@ impl<'m> Link<'m> {
     /// Returns whether instruments are not received because a connection has given up or waits for a
     /// token, or because the server was never reached although it was tried.
     pub(crate) fn lacks_connections(&self) -> bool {
-        self.count_parked().0 > 0 || (!self.is_up && self.outage.is_said())
+        self.count_parked().0 > 0
+            || self.token_wait.lasts()
+            || (!self.is_up && self.outage.is_said())
     }
 
     fn on_event(&mut self, event: ManagerEvent) -> Result<(), CliError> {
+        if let ManagerEvent::Connection { seat, event } = &event
+            && let Some(change) = self.token_wait.on_event(seat, event)
+        {
+            self.on_token(change);
+        }
         match &event {
             // Reported with what follows from it, and only once for all connections.
             ManagerEvent::Connection { seat, event: Event::Parked(reason) } => {
@@ -173,21 +171,29 @@ impl<'m> Link<'m> {
         }
     }
 
-    fn on_parked(&mut self, seat: &Seat, reason: ParkReason) -> Result<(), CliError> {
-        if let (Some(renewal), ParkReason::Authentication(why)) = (&self.renewal, &reason) {
-            let path = paths::shown(&renewal.path);
-            if !std::mem::replace(&mut self.is_waiting_for_token, true) {
+    /// Says once for all connections that a token is waited for, or was found.
+    fn on_token(&mut self, change: Change) {
+        let Some(file) = &self.token_file else { return };
+        self.file_problem = None;
+        match change {
+            Change::Began(why) => {
                 self.outage = Outage::said_at(Instant::now());
-                let (what, other) = match why.is_invalid_credentials() {
+                let is_key = why.as_ref().is_some_and(OpenError::is_invalid_credentials);
+                let (what, other) = match is_key {
                     true => ("api_key or access token", "; another api_key needs a restart"),
                     false => ("access token", ""),
                 };
+                let (path, why) = (paths::shown(file.path()), why.map(|why| format!(": {why}")));
                 self.note(format!(
-                    "{what} refused; waiting for a new access_token in {path}{other}: {why}"
+                    "{what} refused; waiting for a new access_token in {path}{other}{}",
+                    why.unwrap_or_default()
                 ));
             }
-            return Ok(());
+            Change::Ended => self.note("found a new access token".to_owned()),
         }
+    }
+
+    fn on_parked(&mut self, seat: &Seat, reason: ParkReason) -> Result<(), CliError> {
         let (parked, connections) = self.count_parked();
         if parked < connections {
             self.note(format!("{seat} gave up, the others continue: {reason}"));
@@ -205,35 +211,34 @@ impl<'m> Link<'m> {
     }
 
     fn on_second(&mut self) {
-        if let Some(renewal) = self.renewal.as_ref().filter(|_| self.is_waiting_for_token)
-            && self.reading.is_none()
-        {
-            let Renewal { path, current } = renewal.clone();
-            // A file that cannot be read yet, such as one being written, is checked again later.
-            self.reading = Some(tokio::task::spawn_blocking(move || {
-                let found = credentials::read(&path).ok()?;
-                (found != current && found.api_key() == current.api_key()).then_some(found)
-            }));
-        }
         let statuses = self.manager.statuses();
         let live = statuses.iter().filter(|(it, _)| it.phase == Phase::Live).count();
         // Events may have been missed.
         if live > 0 {
             self.on_up();
         }
+        if !statuses.iter().any(|(it, _)| it.phase == Phase::Renewing)
+            && let Some(change) = self.token_wait.on_none_waiting()
+        {
+            self.on_token(change);
+        }
+        self.say_file_problem();
         // A parked connection was reported when it was parked.
         let down = statuses.iter().map(|(it, _)| it);
         let down = down.filter(|it| !matches!(it.phase, Phase::Live | Phase::Parked));
+        // A refused token is said with the wait for a new one.
+        let is_said = |failure: &OpenError| self.token_file.is_some() && failure.is_auth();
         let failure = down.clone().find_map(|it| it.last_failure.as_ref());
+        let failure = failure.filter(|failure| !is_said(failure));
         let which = match statuses.len() {
             1 => String::new(),
             all => format!(" on {} of {all} connections", down.count()),
         };
         let fewer = live.max(1);
         let fewer = (self.has_choice && fewer < statuses.len()).then_some(fewer);
-        let what = match &self.renewal {
-            Some(renewal) if self.is_waiting_for_token => {
-                Some(format!("a new access_token in {}", paths::shown(&renewal.path)))
+        let what = match &self.token_file {
+            Some(file) if self.token_wait.lasts() => {
+                Some(format!("a new access_token in {}", paths::shown(file.path())))
             }
             _ => failure.map(|failure| {
                 let advice = refusal::advice(failure, fewer).map(|it| format!("; {it}"));
@@ -246,12 +251,20 @@ impl<'m> Link<'m> {
         }
     }
 
-    fn on_read(&mut self, found: Option<Credentials>) {
-        let (Some(found), Some(renewal)) = (found, &mut self.renewal) else { return };
-        self.manager.set_access_token(found.access_token().expose());
-        self.is_waiting_for_token = false;
-        renewal.current = found;
-        self.note("found a new access token".to_owned());
+    /// Says what is wrong with the file, while a token is waited for.
+    fn say_file_problem(&mut self) {
+        let Some(file) = self.token_file.as_ref().filter(|_| self.token_wait.lasts()) else {
+            return;
+        };
+        let problem = file.problem();
+        if problem == self.file_problem {
+            return;
+        }
+        if let Some(problem) = &problem {
+            let text = format!("cannot use {} yet: {problem}", paths::shown(file.path()));
+            self.news.push_back(News::Note(text));
+        }
+        self.file_problem = problem;
     }
 
     fn note(&mut self, text: String) {
@@ -265,31 +278,25 @@ impl fmt::Debug for Link<'_> {
     }
 }
 
-/// Waits for a read to end; pends forever if there is none.
-async fn read(reading: &mut Option<JoinHandle<Option<Credentials>>>) -> Option<Credentials> {
-    let Some(handle) = reading else { return std::future::pending().await };
-    let found = handle.await;
-    *reading = None;
-    found.ok().flatten()
-}
-
 #[cfg(test)]
 mod tests {
+    use kite_conn::Credentials;
     use tokio::time::timeout;
 
     use super::*;
 
-    fn refused(server: &kite_sim::Sim) -> Manager {
+    fn refused(server: &kite_sim::Sim, connections: usize, file: Option<&TokenFile>) -> Manager {
         let builder = Manager::builder()
             .account("main", Credentials::new("sim_api_key", "another"))
             .endpoint(server.endpoint().parse().unwrap())
-            .connections(1);
+            .connections(connections)
+            .connection(|it| it.token_source = file.map(TokenFile::source));
         builder.build().unwrap()
     }
 
     /// Waits until the link waits for a token, or returns its error.
     async fn outcome(link: &mut Link<'_>) -> Result<(), CliError> {
-        while !link.is_waiting_for_token {
+        while !link.token_wait.lasts() {
             link.next().await?;
         }
         Ok(())
@@ -298,19 +305,19 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn a_refused_token_is_announced_once_for_all_connections() {
         let server = kite_sim::Sim::builder().start().await.unwrap();
-        let current = Credentials::new("sim_api_key", "another");
-        let builder = Manager::builder().account("main", current.clone());
-        let manager =
-            builder.endpoint(server.endpoint().parse().unwrap()).connections(3).build().unwrap();
-        let renewal = Renewal { path: "of a test".into(), current };
-        let mut link = Link::open(&manager, "a server", Some(renewal)).unwrap();
+        let refused_token = tempfile::NamedTempFile::new().unwrap();
+        let text = "api_key = sim_api_key\naccess_token = another\n";
+        std::fs::write(refused_token.path(), text).unwrap();
+        let file = TokenFile::new(refused_token.path());
+        let manager = refused(&server, 3, Some(&file));
+        let mut link = Link::open(&manager, "a server", Some(file)).unwrap();
         let mut lines = Vec::new();
-        let are_parked = || {
+        let are_waiting = || {
             let connections = manager.snapshot().connections;
-            connections.iter().all(|it| it.phase == Phase::Parked)
+            connections.iter().all(|it| it.phase == Phase::Renewing)
         };
-        while !(are_parked() && link.is_waiting_for_token) {
-            // Those parked after the first are no news.
+        while !(are_waiting() && link.token_wait.lasts()) {
+            // Those that wait after the first are no news.
             if let Ok(news) = timeout(Duration::from_millis(1), link.next()).await {
                 lines.extend(news.unwrap().line());
             }
@@ -321,7 +328,7 @@ mod tests {
         while let Some(news) = link.news.pop_front() {
             lines.extend(news.line());
         }
-        let line = "access token refused; waiting for a new access_token in of a test: ";
+        let line = "access token refused; waiting for a new access_token in ";
         assert!(lines.len() == 1 && lines[0].starts_with(line), "{lines:?}");
     }
 
@@ -330,25 +337,23 @@ mod tests {
         let server = kite_sim::Sim::builder().start().await.unwrap();
         // The refusal may come before the link is returned, and be read later.
         for round in 0..50 {
-            let manager = refused(&server);
-            let current = Credentials::new("sim_api_key", "another");
-            let renewal = Renewal { path: "of a test".into(), current };
-            let has_renewal = round % 2 == 0;
-            let renewal = has_renewal.then_some(renewal);
-            let mut link = Link::open(&manager, "a server", renewal).unwrap();
+            let file = (round % 2 == 0).then(|| TokenFile::new("of a test"));
+            let has_file = file.is_some();
+            let manager = refused(&server, 1, file.as_ref());
+            let mut link = Link::open(&manager, "a server", file).unwrap();
             while manager.snapshot().connections[0].phase == Phase::Opening {
                 tokio::task::yield_now().await;
             }
             match timeout(Duration::from_secs(30), outcome(&mut link)).await.unwrap() {
                 Ok(()) => {
-                    assert!(has_renewal && manager.is_running());
+                    assert!(has_file && manager.is_running());
                     manager.set_access_token("sim_access_token");
                     let live = server.wait_until(|server| server.stats().connections_open == 1);
                     timeout(Duration::from_secs(30), live).await.unwrap();
                     manager.stop().await;
                 }
                 Err(error) => {
-                    assert!(!has_renewal, "{error}");
+                    assert!(!has_file, "{error}");
                     assert_eq!(error.to_string(), "cannot start the feed");
                 }
             }

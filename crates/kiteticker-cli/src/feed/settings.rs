@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use kite_conn::Endpoint;
+use kite_conn::{Endpoint, TokenFile};
 use kite_instruments::Date;
 
 use crate::args::period::Period;
@@ -137,8 +137,9 @@ impl AccountSettings {
         let found = credentials::find(self.credentials.as_deref())?;
         output.note(format_args!("credentials from {}", found.origin));
         let file = match found.origin {
-            Origin::File(path) => Some(path),
-            Origin::Environment | Origin::Prompt => None,
+            // A pipe is read once.
+            Origin::File(path) if path.is_file() => Some(TokenFile::new(path)),
+            Origin::File(_) | Origin::Environment | Origin::Prompt => None,
         };
         Ok(LiveAccount { name: self.name.clone(), credentials: found.credentials, file })
     }
