@@ -192,6 +192,14 @@ impl<H> Admission<H> {
         self.state.lock().refusal = refusal;
     }
 
+    /// Checks whether these credentials open a socket, as [`Accounts::check`] does.
+    ///
+    /// # Errors
+    /// Returns Kite's refusal: 400 for an unknown API key, 403 for a token that is not the key's.
+    pub fn check(&self, api_key: &str, access_token: &str) -> Result<(), Refusal> {
+        self.state.lock().accounts.check(api_key, access_token).map(|_| ())
+    }
+
     /// Counts a refusal that was not made by [`Admission::admit`].
     pub fn count_refused(&self, refusal: &Refusal) {
         *self.state.lock().refused.entry(refusal.status()).or_insert(0) += 1;

@@ -17,6 +17,9 @@
 //! of open handshakes and their time, refuses web pages, and slows down those who guess
 //! credentials by a [`Throttle`].
 //!
+//! [`request`] reads a plain request and sends its response, for pages and endpoints beside the
+//! socket.
+//!
 //! [`Subscriptions`] holds a socket's instruments with their modes and applies commands to them.
 //! [`Cutter`] reduces a frame to them; a frame of which nothing is cut is sent as the same bytes.
 //! [`LatestPackets`] holds what a snapshot is made of, and [`texts`] has the text frames that Kite
@@ -80,6 +83,7 @@ pub mod listener;
 mod outgoing;
 mod readiness;
 mod refusal;
+pub mod request;
 pub mod session;
 mod socket;
 mod subscriptions;

@@ -16,6 +16,8 @@ use crate::client::state::{Config, SimState};
 use crate::error::SimError;
 use crate::fault::chance::FaultChance;
 use crate::fault::script::FaultScript;
+#[cfg(feature = "login")]
+use crate::login::{LoginPage, LoginServer};
 use crate::market::{Clock, Exchange};
 use crate::replay::{Fanout, Records, Replay, TapeStart};
 use crate::sim::Sim;
@@ -48,6 +50,8 @@ pub struct SimBuilder {
     chance: Option<FaultChance>,
     scripts: Vec<FaultScript>,
     replay: Option<Replay>,
+    #[cfg(feature = "login")]
+    login: Option<LoginPage>,
     #[cfg(feature = "tls")]
     is_secure: bool,
 }
@@ -69,6 +73,8 @@ impl Default for SimBuilder {
             chance: None,
             scripts: Vec::new(),
             replay: None,
+            #[cfg(feature = "login")]
+            login: None,
             #[cfg(feature = "tls")]
             is_secure: false,
         }
@@ -178,6 +184,13 @@ impl SimBuilder {
         self
     }
 
+    /// Serves the login page and the endpoints of access tokens too, on a port of their own.
+    #[cfg(feature = "login")]
+    pub fn login(mut self, page: LoginPage) -> Self {
+        self.login = Some(page);
+        self
+    }
+
     /// Serves TLS only, with a self-signed certificate created at start for `localhost` and
     /// 127.0.0.1. Clients must trust it explicitly; see [`Sim::certificate_der`].
     #[cfg(feature = "tls")]
@@ -242,7 +255,14 @@ impl SimBuilder {
         };
         let exchange = Exchange::new(self.seed, clock, self.unknown, self.listed);
         let (state, commands) = SimState::new(config, address, exchange, fanout, accounts);
+        #[cfg(feature = "login")]
+        let login = match self.login {
+            Some(page) => Some(LoginServer::start(page, Arc::clone(&state)).await?),
+            None => None,
+        };
         let sim = Sim::run(listener, state, commands, tape);
+        #[cfg(feature = "login")]
+        let sim = sim.with_login(login);
         self.scripts.into_iter().for_each(|script| sim.play(script));
         Ok(sim)
     }

@@ -72,6 +72,7 @@
 //!
 //! | feature | default | adds |
 //! |---|---|---|
+//! | `login` | no | `LoginPage`: the login page, and the endpoints that issue and end access tokens |
 //! | `tape` | no | `Replay`: recorded tick files instead of the simulated market |
 //! | `tls` | no | `wss://`, with a certificate created at start |
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -85,6 +86,8 @@ mod error;
 mod fault;
 mod flow;
 mod hash;
+#[cfg(feature = "login")]
+mod login;
 mod market;
 #[cfg_attr(
     not(feature = "tape"),
@@ -111,6 +114,8 @@ pub use fault::{
 };
 pub use kite_server::{MAX_SOCKETS, Refusal};
 pub use kite_wire::MAX_INSTRUMENTS;
+#[cfg(feature = "login")]
+pub use login::{API_SECRET, LoginFault, LoginFaultError, LoginPage};
 pub use market::{Instrument, Sent, known_instruments, universe};
 #[cfg(feature = "tape")]
 pub use replay::{Replay, ReplayProgress, Speed, Start};

@@ -1,6 +1,8 @@
 //! The handle to a running simulator.
 
 mod faults;
+#[cfg(feature = "login")]
+mod login;
 #[cfg(feature = "tape")]
 mod replay;
 
@@ -41,6 +43,8 @@ pub struct Sim {
     acceptor: AbortHandle,
     /// Stops the accepting task; `None` once used.
     stop: Mutex<Option<oneshot::Sender<()>>>,
+    #[cfg(feature = "login")]
+    login: Option<crate::login::LoginServer>,
     /// Closed when the accepting task has ended.
     ended: watch::Receiver<()>,
 }
@@ -64,7 +68,14 @@ impl Sim {
             drop(running);
         });
         let stop = Mutex::new(Some(stop));
-        Self { state, acceptor: task.abort_handle(), stop, ended }
+        Self {
+            state,
+            acceptor: task.abort_handle(),
+            stop,
+            #[cfg(feature = "login")]
+            login: None,
+            ended,
+        }
     }
 
     /// Returns the URL to connect to, without path and query: `ws://127.0.0.1:PORT`, or with TLS
@@ -253,6 +264,8 @@ impl Sim {
     /// # Cancel safety
     /// Cancel safe. If cancelled, the shutdown continues in the background.
     pub async fn stop(&self) {
+        #[cfg(feature = "login")]
+        self.stop_login();
         if let Some(stop) = self.stop.lock().take() {
             // Sending fails only if the task has already ended.
             let _ = stop.send(());

@@ -37,6 +37,10 @@ pub struct SimStats {
     pub refused_commands: u64,
     /// Faults that took effect, by kind.
     pub faults: BTreeMap<FaultKind, u64>,
+    /// Access tokens issued by logins.
+    pub logins: u64,
+    /// Access tokens ended by logouts.
+    pub logouts: u64,
     /// Socket faults of scripts without effect, by kind, because their account had no open socket
     /// when they were due.
     pub missed_faults: BTreeMap<FaultKind, u64>,
@@ -81,6 +85,8 @@ pub(crate) struct Counters {
     pub(crate) commands: Counter,
     pub(crate) ignored_commands: Counter,
     pub(crate) refused_commands: Counter,
+    pub(crate) logins: Counter,
+    pub(crate) logouts: Counter,
     pub(crate) faults: FaultCounter,
     pub(crate) missed_faults: FaultCounter,
 }

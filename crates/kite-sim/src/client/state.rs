@@ -164,6 +164,8 @@ impl SimState {
             commands_received: counters.commands.value(),
             ignored_commands: counters.ignored_commands.value(),
             refused_commands: counters.refused_commands.value(),
+            logins: counters.logins.value(),
+            logouts: counters.logouts.value(),
             faults: counters.faults.values(),
             missed_faults: counters.missed_faults.values(),
         }

@@ -11,6 +11,8 @@ mod finish;
 mod handshake;
 mod handshake_faults;
 mod layers;
+#[cfg(feature = "login")]
+mod login;
 mod manners;
 #[cfg(feature = "tape")]
 mod replay;
