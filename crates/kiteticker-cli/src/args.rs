@@ -38,7 +38,8 @@ Start here:
   kite cut tapes --from 09:15 --until 15:30 --to session
 
 With an account:
-  export KITE_API_KEY=… KITE_ACCESS_TOKEN=…
+  export KITE_API_KEY=… KITE_API_SECRET=…
+  kite login                              each morning: the day's access token
   kite doctor                             check network, token and feed
   kite watch NSE:INFY NSE:RELIANCE
   kite serve                              one account for any number of programs";
@@ -93,6 +94,8 @@ pub(crate) enum Command {
     Merge(commands::edit::Merge),
     Repair(commands::edit::Repair),
     Instruments(commands::instruments::InstrumentsArgs),
+    Login(commands::login::Login),
+    Logout(commands::logout::Logout),
     Sim(commands::sim::Sim),
     Doctor(commands::doctor::Doctor),
     Completions(commands::completions::Completions),

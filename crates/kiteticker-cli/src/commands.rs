@@ -7,6 +7,8 @@ pub(crate) mod edit;
 pub(crate) mod export;
 pub(crate) mod inspect;
 pub(crate) mod instruments;
+pub(crate) mod login;
+pub(crate) mod logout;
 pub(crate) mod man;
 pub(crate) mod record;
 pub(crate) mod replay;

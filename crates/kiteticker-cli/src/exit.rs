@@ -16,7 +16,7 @@ Exit status:
   2    wrong usage
   3    cannot start or go on
   130  interrupted before it was done: export, inspect, cut, merge, repair,
-       instruments, doctor, and any command by a second Ctrl-C";
+       instruments, login, logout, doctor, and any command by a second Ctrl-C";
 
 /// An exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -17,6 +17,7 @@ mod instruments;
 mod network;
 mod plain_text;
 mod recording;
+mod session;
 mod watch;
 
 use std::io::{self, IsTerminal as _};
@@ -89,6 +90,8 @@ fn run(mut cli: Cli, output: Output) -> Result<Status, CliError> {
             Command::Repair(args) => commands::edit::repair(args, output, stop).await,
             Command::Instruments(args) => commands::instruments::run(&args, output, stop).await,
             Command::Serve(args) => commands::serve::run(*args, output, stop).await,
+            Command::Login(args) => commands::login::run(&args, output, stop).await,
+            Command::Logout(args) => commands::logout::run(&args, output, stop).await,
             Command::Sim(args) => commands::sim::run(&args, output, stop).await.map(done),
             Command::Doctor(args) => commands::doctor::run(&args, output, stop).await,
             Command::Completions(args) => commands::completions::run(&args, output).map(done),

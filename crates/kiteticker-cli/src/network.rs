@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use clap::Args;
 use kite_conn::{Endpoint, Transport};
 use kite_instruments::Source;
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use self::proxies::ProxyUrl;
 use crate::exit::CliError;
@@ -26,6 +27,15 @@ pub(crate) const PROXY_VARIABLES: [&str; 2] = ["https_proxy", "HTTPS_PROXY"];
 pub(crate) const EXCEPTION_VARIABLES: [&str; 2] = ["no_proxy", "NO_PROXY"];
 /// Environment variable of a file with root certificates, as in OpenSSL.
 pub(crate) const ROOTS_VARIABLE: &str = "SSL_CERT_FILE";
+
+/// The way to a server of HTTP.
+#[derive(Debug, Default)]
+pub(crate) struct Route {
+    pub(crate) proxy: Option<ureq::Proxy>,
+    pub(crate) tls: TlsConfig,
+    /// The proxy without its credentials.
+    pub(crate) shown: Option<String>,
+}
 
 /// The options of the network. What they leave open is taken from the environment.
 #[derive(Debug, Clone, Default, Args)]
@@ -89,6 +99,30 @@ impl Network {
             source = source.roots(roots.certificates);
         }
         Ok(source)
+    }
+
+    /// Returns how a server is reached by HTTP.
+    ///
+    /// # Errors
+    /// Returns an error if the proxy or the file of root certificates cannot be used.
+    pub(crate) fn route(&self, url: &str) -> Result<Route, CliError> {
+        let mut tls = TlsConfig::builder();
+        let Some(target) = Target::of_url(url) else { return Ok(Route::default()) };
+        let (mut proxy, mut shown) = (None, None);
+        if let Choice::Through { proxy: chosen, .. } = self.choose(target)? {
+            // The client's error would show the URL with its password.
+            let parsed = ureq::Proxy::new(chosen.url().expose());
+            proxy = Some(parsed.map_err(|_| CliError::usage("the proxy cannot be used"))?);
+            shown = Some(chosen.to_string());
+        }
+        if target.is_encrypted
+            && let Some(roots) = self.roots()?
+        {
+            let roots =
+                roots.certificates.into_iter().map(|it| Certificate::from_der(&it).to_owned());
+            tls = tls.root_certs(RootCerts::new_with_certs(&roots.collect::<Vec<_>>()));
+        }
+        Ok(Route { proxy, tls: tls.build(), shown })
     }
 
     /// Returns where the trusted root certificates come from, unless they are those compiled in.

@@ -8,6 +8,7 @@ mod clock;
 mod feed;
 mod network;
 mod tls;
+mod token;
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -121,8 +122,8 @@ async fn examine(
     };
     let found = match found {
         Ok(found) => {
-            let text = format!("from {}", found.origin);
-            sheet.add(Check::Credentials, Finding::ok(text), Some(begun.elapsed()))?;
+            let finding = token::finding(&found.origin);
+            sheet.add(Check::Credentials, finding, Some(begun.elapsed()))?;
             Some(found.credentials)
         }
         Err(error) => {

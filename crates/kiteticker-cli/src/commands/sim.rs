@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use clap::Args;
 use kite_sim::{
-    ACCESS_TOKEN, API_KEY, FaultChance, FaultScript, PlannedFault, SimStats, SocketEnd,
-    SocketRecord,
+    ACCESS_TOKEN, API_KEY, API_SECRET, FaultChance, FaultScript, LoginFault, LoginPage,
+    PlannedFault, SimStats, SocketEnd, SocketRecord,
 };
 use serde_json::{Map, json};
 
@@ -21,6 +21,7 @@ use crate::feed::deadline::Deadline;
 use crate::format::numbers;
 use crate::format::times::{self, Moment, SECOND_NS};
 use crate::instruments::lists;
+use crate::session::url::LocalUrl;
 
 /// Interval of asking for faults without effect.
 const ASK_EVERY: Duration = Duration::from_secs(1);
@@ -33,10 +34,16 @@ Examples:
   kite sim --fault handshake1=slow_link:28000
   kite sim --fault handshake1=order:REJECTED
   kite sim --start 09:15 --instruments-file instruments.csv
+  kite sim --token-dies 30s --login-port 8766
   kite sim --list-faults
 
 In another terminal, after setting the printed credentials:
   kite watch --endpoint ws://127.0.0.1:8765 NSE:INFY
+
+The login page needs no password; its links lead back to --redirect-url with a
+request token, as Kite's do:
+  url=http://127.0.0.1:8766
+  kite login --login-url $url/connect/login --api-url $url
 
 All timestamps are of one clock, which starts now, or at --start today in India.
 As at Kite, a wrong api_key is refused with 400 and a wrong access_token with
@@ -64,6 +71,13 @@ pub(crate) struct Sim {
     #[arg(long, value_name = "N", default_value_t = 2.0, hide_default_value = true)]
     #[arg(value_parser = faults::rate, allow_hyphen_values = true)]
     rate: f64,
+    /// Port of the login page and of the API on 127.0.0.1 [any free port]
+    #[arg(long, value_name = "PORT", default_value_t = 0, hide_default_value = true)]
+    #[arg(value_parser = within(0..=u16::MAX), allow_hyphen_values = true)]
+    login_port: u16,
+    /// Where a login returns to [http://127.0.0.1:5010]
+    #[arg(long, value_name = "URL")]
+    redirect_url: Option<LocalUrl>,
     /// Number of accounts [1]
     #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true)]
     #[arg(value_parser = within(1..=100_u16), allow_hyphen_values = true)]
@@ -88,6 +102,13 @@ struct FaultArgs {
     #[arg(long = "fault", value_name = "WHEN=KIND", value_delimiter = ',')]
     #[arg(value_parser = faults::planned)]
     planned: Vec<PlannedFault>,
+    /// End all access tokens and sockets after this long, as a morning does
+    #[arg(long, value_name = "DURATION", value_parser = times::positive_duration, allow_hyphen_values = true)]
+    token_dies: Option<Duration>,
+    /// Faults of the next logins and logouts, in order: expired, checksum, rate_limit,
+    /// unavailable, slow:MILLISECONDS, garbage, end
+    #[arg(long = "login-fault", value_name = "KIND", value_delimiter = ',')]
+    logins: Vec<LoginFault>,
     /// List the kinds of faults and exit
     #[arg(long)]
     list_faults: bool,
@@ -109,19 +130,27 @@ pub(crate) async fn run(args: &Sim, output: Output, stop: Stop) -> Result<(), Cl
         .updates_per_second(args.rate)
         .market_time(start_unix_s(args.start)?)
         .run_clock(true);
+    let mut page = LoginPage::new().port(args.login_port);
+    for account in &accounts {
+        page = page.secret(&account.key, &account.secret);
+    }
+    if let Some(url) = &args.redirect_url {
+        page = page.redirect_url(url.as_str());
+    }
+    builder = builder.login(page);
     if let Some(path) = &args.instruments_file {
         let listed = lists::from_file(path, output).await?;
         builder = builder.only_tokens(listed.iter().map(|it| it.instrument_token));
     }
-    for (key, token) in &accounts[1..] {
-        builder = builder.account(key, token);
+    for account in &accounts[1..] {
+        builder = builder.account(&account.key, &account.token);
     }
     if let Some(mean) = args.faults.chaos {
         builder = builder.chance(FaultChance::new(args.seed, mean));
     }
     if !args.faults.planned.is_empty() {
-        for (key, _) in &accounts {
-            let script = FaultScript::new(key);
+        for account in &accounts {
+            let script = FaultScript::new(&account.key);
             builder = builder.script(args.faults.planned.iter().fold(script, FaultScript::plan));
         }
     }
@@ -130,21 +159,18 @@ pub(crate) async fn run(args: &Sim, output: Output, stop: Stop) -> Result<(), Cl
         .await
         .map_err(|error| CliError::unable("cannot start the simulator").because(error))?;
 
-    let endpoint = sim.endpoint();
+    args.faults.logins.iter().for_each(|&fault| sim.at_next_login(fault));
     if args.json {
-        let accounts: Vec<_> = accounts
-            .iter()
-            .map(|(key, token)| json!({"api_key": key, "access_token": token}))
-            .collect();
-        output.json(&json!({"endpoint": endpoint, "accounts": accounts}))?;
+        output.json(&greeting_json(&sim, &accounts))?;
     } else {
-        output.text(&greeting(&endpoint, &accounts, output))?;
+        output.text(&greeting(&sim, &accounts, output))?;
     }
     let mut missed = MissedFaults::new(accounts.len());
     tokio::select! {
         () = stop.requested() => {}
         () = Deadline::default().after(args.lasts).reached() => {}
         () = report_missed(&sim, &mut missed, output) => {}
+        () = end_tokens(&sim, args.faults.token_dies, &accounts, output) => {}
     }
     sim.stop().await;
     let stats = sim.stats();
@@ -157,6 +183,20 @@ pub(crate) async fn run(args: &Sim, output: Output, stop: Stop) -> Result<(), Cl
         true => output.json(&stats_json(&stats, &stuck)),
         false => output.text(&summary(&stats)),
     }
+}
+
+/// Ends all access tokens and all sockets, if that is asked for; never returns.
+async fn end_tokens(
+    sim: &kite_sim::Sim,
+    after: Option<Duration>,
+    accounts: &[Account],
+    output: Output,
+) {
+    Deadline::default().after(after).reached().await;
+    accounts.iter().for_each(|account| sim.revoke_token(&account.key));
+    sim.drop_all();
+    output.note("the access tokens have died");
+    std::future::pending().await
 }
 
 /// Reports faults without effect as they happen; never returns.
@@ -182,24 +222,62 @@ fn stuck(sim: &kite_sim::Sim) -> Vec<SocketRecord> {
     sim.unfinished().into_iter().filter(is_stuck).collect()
 }
 
-/// Returns the accounts: the simulator's default, and more numbered from 2.
-fn accounts(count: u16) -> Vec<(String, String)> {
-    let numbered = |number| (format!("{API_KEY}_{number}"), format!("{ACCESS_TOKEN}_{number}"));
-    let first = (API_KEY.to_owned(), ACCESS_TOKEN.to_owned());
-    std::iter::once(first).chain((2..=count).map(numbered)).collect()
+/// An account of the simulator.
+struct Account {
+    key: String,
+    token: String,
+    secret: String,
 }
 
-fn greeting(endpoint: &str, accounts: &[(String, String)], output: Output) -> String {
-    let mut text = format!("{}  {endpoint}\n", output.paint(output::BOLD, "endpoint"));
-    for (key, token) in accounts {
+/// Returns the accounts: the simulator's default, and more numbered from 2.
+fn accounts(count: u16) -> Vec<Account> {
+    let of = |suffix: &str| {
+        let [key, token, secret] =
+            [API_KEY, ACCESS_TOKEN, API_SECRET].map(|text| format!("{text}{suffix}"));
+        Account { key, token, secret }
+    };
+    std::iter::once(of("")).chain((2..=count).map(|number| of(&format!("_{number}")))).collect()
+}
+
+fn greeting_json(sim: &kite_sim::Sim, accounts: &[Account]) -> serde_json::Value {
+    let accounts: Vec<_> = accounts
+        .iter()
+        .map(|account| {
+            json!({
+                "api_key": account.key,
+                "access_token": account.token,
+                "api_secret": account.secret,
+            })
+        })
+        .collect();
+    json!({
+        "endpoint": sim.endpoint(),
+        "login_url": sim.login_url(),
+        "api_url": sim.api_url(),
+        "accounts": accounts,
+    })
+}
+
+fn greeting(sim: &kite_sim::Sim, accounts: &[Account], output: Output) -> String {
+    let endpoint = sim.endpoint();
+    let bold = |name| output.paint(output::BOLD, name);
+    let mut text = format!("{}  {endpoint}\n", bold("endpoint"));
+    for Account { key, token, .. } in accounts {
         text += &format!("export KITE_API_KEY={key} KITE_ACCESS_TOKEN={token}\n");
     }
-    let (key, token) = &accounts[0];
+    let Account { key, token, secret } = &accounts[0];
     text += &format!(
-        "kite watch --endpoint {endpoint} NSE:INFY\n{}Ctrl-C stops it.\n",
-        clients::lines(endpoint, key, token)
+        "kite watch --endpoint {endpoint} NSE:INFY\n{}",
+        clients::lines(&endpoint, key, token)
     );
-    text
+    if let (Some(login), Some(api)) = (sim.login_url(), sim.api_url()) {
+        text += &format!("{}  {login}\n{}  {api}\n", bold("login_url"), bold("api_url"));
+        text += &format!(
+            "KITE_API_KEY={key} KITE_API_SECRET={secret} kite login --login-url {login} --api-url \
+             {api}\n"
+        );
+    }
+    text + "Ctrl-C stops it.\n"
 }
 
 fn summary(stats: &SimStats) -> String {
@@ -214,6 +292,14 @@ fn summary(stats: &SimStats) -> String {
         text += &format!("refused with {status}: {}\n", numbers::counted(*count, "handshake"));
     }
     text += &clients::commands(stats.refused_commands, stats.ignored_commands);
+    if stats.logins + stats.logouts > 0 {
+        let (logins, logouts) = (stats.logins, stats.logouts);
+        text += &format!(
+            "{}, {}\n",
+            numbers::counted(logins, "login"),
+            numbers::counted(logouts, "logout")
+        );
+    }
     for (kind, count) in &stats.faults {
         text += &format!("fault {kind}: {}\n", numbers::grouped(*count));
     }
@@ -238,6 +324,8 @@ fn stats_json(stats: &SimStats, stuck: &[SocketRecord]) -> serde_json::Value {
         "refused_commands": stats.refused_commands,
         "refused_handshakes": stats.refused.values().sum::<u64>(),
         "refused": refused.collect::<Map<_, _>>(),
+        "logins": stats.logins,
+        "logouts": stats.logouts,
         "faults": by_kind(&stats.faults),
         "missed_faults": by_kind(&stats.missed_faults),
         "unfinished_clients": clients::unfinished_json(stuck),

@@ -63,7 +63,21 @@ fn find_in(
         let credentials = read(path)?;
         return Ok(Found { credentials, origin: Origin::File(path.to_owned()) });
     }
-    match (variable(KEY_VARIABLE), variable(TOKEN_VARIABLE).map(Secret::from)) {
+    let (key, token) = (variable(KEY_VARIABLE), variable(TOKEN_VARIABLE).map(Secret::from));
+    // The key alone is set for `kite login`, which writes the file.
+    if let (Some(key), None) = (&key, &token)
+        && let Some(path) = default_file.filter(|path| path.exists())
+    {
+        let credentials = read(path)?;
+        if credentials.api_key() != key {
+            let file = paths::shown(path);
+            let what = format!("{KEY_VARIABLE} is another api_key than that in {file}");
+            return Err(CliError::unable(what)
+                .help(format!("run kite login, or unset {KEY_VARIABLE} to use the file")));
+        }
+        return Ok(Found { credentials, origin: Origin::File(path.to_owned()) });
+    }
+    match (key, token) {
         (Some(key), Some(token)) => {
             let credentials = Credentials::new(key, token.expose());
             return Ok(Found { credentials, origin: Origin::Environment });
@@ -88,11 +102,26 @@ fn find_in(
     let file = default_file.map_or_else(
         || "pass a file by --credentials".to_owned(),
         |path| {
-            format!("write api_key = … and access_token = … to {} (chmod 600)", paths::shown(path))
+            format!(
+                "write api_key = … and access_token = … to {} (chmod 600), as kite login does",
+                paths::shown(path)
+            )
         },
     );
     Err(CliError::unable("no credentials found")
         .help(format!("set {KEY_VARIABLE} and {TOKEN_VARIABLE}, or {file}")))
+}
+
+/// Returns the named file, else the one that is read if none is named.
+///
+/// # Errors
+/// Returns an error if there is no home directory.
+pub(crate) fn path(named_file: Option<&Path>) -> Result<PathBuf, CliError> {
+    let path = named_file.map(Path::to_owned).or_else(default_path);
+    path.ok_or_else(|| {
+        CliError::unable("no home directory for the credentials")
+            .help("pass a file by --credentials")
+    })
 }
 
 /// Returns the file that is read if none is named.
@@ -197,6 +226,18 @@ mod tests {
         let asked = || Ok(Some(Credentials::new("typed", TOKEN)));
         let found = find_in(None, |_| None, Some(Path::new("/nowhere/at/all")), asked).unwrap();
         assert_eq!((found.origin.clone(), key(found)), (Origin::Prompt, "typed".into()));
+    }
+
+    #[test]
+    fn the_key_alone_is_that_of_the_default_file() {
+        let usual = file(&format!("api_key = usualkey\naccess_token = {TOKEN}\n"));
+        let find = |key: &str| {
+            let variable = |name: &str| (name == KEY_VARIABLE).then(|| key.to_owned());
+            find_in(None, variable, Some(usual.path()), no_prompt)
+        };
+        assert_eq!(find("usualkey").unwrap().origin, Origin::File(usual.path().into()));
+        let error = find("otherkey").unwrap_err();
+        assert!(error.to_string().starts_with("KITE_API_KEY is another api_key than"), "{error}");
     }
 
     #[test]

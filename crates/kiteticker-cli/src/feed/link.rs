@@ -171,7 +171,7 @@ impl<'m> Link<'m> {
         }
     }
 
-    /// Says once for all connections that a token is waited for, or was found.
+    /// Notes once for all connections that a token is waited for, or was found.
     fn on_token(&mut self, change: Change) {
         let Some(file) = &self.token_file else { return };
         self.file_problem = None;
@@ -222,7 +222,7 @@ impl<'m> Link<'m> {
         {
             self.on_token(change);
         }
-        self.say_file_problem();
+        self.note_file_problem();
         // A parked connection was reported when it was parked.
         let down = statuses.iter().map(|(it, _)| it);
         let down = down.filter(|it| !matches!(it.phase, Phase::Live | Phase::Parked));
@@ -251,8 +251,8 @@ impl<'m> Link<'m> {
         }
     }
 
-    /// Says what is wrong with the file, while a token is waited for.
-    fn say_file_problem(&mut self) {
+    /// Notes what is wrong with the file, while a token is waited for.
+    fn note_file_problem(&mut self) {
         let Some(file) = self.token_file.as_ref().filter(|_| self.token_wait.lasts()) else {
             return;
         };

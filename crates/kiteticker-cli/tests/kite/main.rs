@@ -17,6 +17,7 @@ mod https;
 mod inspect;
 mod instruments;
 mod log;
+mod login;
 mod names;
 mod network;
 mod passed_over;

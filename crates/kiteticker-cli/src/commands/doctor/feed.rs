@@ -138,7 +138,7 @@ fn advice(error: &OpenError) -> String {
                 .to_owned()
         }
         _ if error.is_auth() => {
-            "create a new access token: tokens expire every morning (06:00 to 07:35 IST) and when \
+            "create a new access token, by kite login: tokens expire every morning (06:00 to 07:35 IST) and when \
             a new one is created for the same api_key; check that the token belongs to the \
             api_key, and that its plan includes market data"
                 .to_owned()
