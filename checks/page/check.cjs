@@ -224,6 +224,16 @@ const steps = {
     await has(page, "#level", "live");
     expect("URLs with the token", urls.filter((url) => url.includes(SECRET)), []);
     expect("cookies", await page.context().cookies(), []);
+    await check.kite.stop();
+    await has(page, "#level", "no connection");
+    const other = write("other.token", `${SECRET}-of-today\n`);
+    check.kite = serve(line.endpoint, new URL(endpoint).host, "--http-token-file", other);
+    await has(page, "#token", "The server refuses this token.");
+    await has(page, "#level", "token needed");
+    await lacks(page, "#lost", "lost");
+    await page.fill("#token-value", `${SECRET}-of-today`);
+    await page.keyboard.press("Enter");
+    await has(page, "#level", "live");
     const shown = await page.content();
     const secrets = [SECRET, CLIENT.token, ACCOUNT.KITE_ACCESS_TOKEN];
     expect("secrets in the page", secrets.filter((it) => shown.includes(it)), []);

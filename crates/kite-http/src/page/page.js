@@ -31,6 +31,8 @@ const state = {
   newest: 0,
   points: [],
   lost: null,
+  // Whether the page waits for a token.
+  isAsking: false,
 };
 
 const handlers = {
@@ -192,7 +194,7 @@ function showTime() {
   const { status, lost, at } = state;
   const now = performance.now();
   const age = at === null ? null : (now - at) / 1000;
-  const isLate = lost !== null || (age !== null && age >= LATE_S);
+  const isLate = lost !== null || state.isAsking || (age !== null && age >= LATE_S);
   document.body.classList.toggle("late", isLate && status !== null);
   part("lost").hidden = lost === null;
   if (lost) {
@@ -204,9 +206,9 @@ function showTime() {
   if (!status) return;
   setText(part("clock"), `${clock(status.now_ms + age * 1000)} IST`);
   setText(part("updated"), `updated ${duration(age)} ago`);
-  const level = lost ? "no connection" : LEVELS[status.level];
+  const level = state.isAsking ? "token needed" : lost ? "no connection" : LEVELS[status.level];
   setText(part("level"), level);
-  setClass(part("level"), `pill ${lost ? "critical" : status.level}`);
+  setClass(part("level"), `pill ${lost ? "critical" : state.isAsking ? "" : status.level}`);
   document.title = level === "live" ? "kite serve" : `${level} – kite serve`;
 }
 
@@ -222,7 +224,7 @@ function readToken() {
 function askToken(isWrong) {
   const form = part("token");
   const value = part("token-value");
-  form.hidden = false;
+  [form.hidden, state.isAsking, state.lost] = [false, true, null];
   part("lost").hidden = true;
   setText(part("level"), "token needed");
   if (isWrong) setText(part("token-why"), "The server refuses this token.");
@@ -237,7 +239,7 @@ function askToken(isWrong) {
       } catch {
         // The token then lasts until the page is loaded again.
       }
-      [form.hidden, value.value] = [true, ""];
+      [form.hidden, value.value, state.isAsking] = [true, "", false];
       resolve(token);
     };
   });
