@@ -1,10 +1,10 @@
 //! Runs relays between a faulty server and clients that misbehave, and checks what a relay promises.
 //!
 //! Everything uses real sockets. For each policy for slow clients there is a world of its own: a
-//! [`kite_sim`] server with random faults and expiring tokens, a manager of one or two accounts, a
-//! [`Relay`](kite_relay::Relay) with small limits, and clients that stay, come and go, stall, flood,
-//! send garbage, or guess credentials. Clients are written by hand, down to the frames, so that they
-//! can break every rule and so that nothing but the relay logs their credentials.
+//! [`kite_sim`] server with random faults and expiring tokens, a manager of one or two accounts, with
+//! or without failover, a [`Relay`](kite_relay::Relay) with small limits, and clients that stay, come
+//! and go, stall, flood, send garbage, or guess credentials. Clients are written by hand, down to the
+//! frames, so that they can break every rule and so that nothing but the relay logs their credentials.
 //!
 //! Compared during the run and at its end:
 //! - every packet has the bytes of a state that the market, computed from the seed, has had by then,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use fastrand::Rng;
+use kite_manager::FailoverConfig;
 use kite_relay::SlowClients;
 use kite_wire::Mode;
 
@@ -13,6 +14,12 @@ const OTHERS: usize = 90;
 
 /// Instruments of all connections. Few, so that clients ask for more than fits.
 const CAPACITY: usize = 80;
+/// Room for all instruments, so that some of a lost connection can move.
+const CAPACITY_TO_MOVE: usize = 120;
+
+/// How long a connection is down before its instruments move, and up before they return.
+const AWAY: Duration = Duration::from_millis(50);
+const BACK: Duration = Duration::from_millis(300);
 
 /// The settings of one relay with its server and its clients.
 #[derive(Debug, Clone)]
@@ -30,6 +37,8 @@ pub(crate) struct Plan {
     pub(crate) accounts: usize,
     /// Connections of each account.
     pub(crate) connections: usize,
+    /// Whether instruments move. If not, it is known which outage concerns them.
+    pub(crate) failover: Option<FailoverConfig>,
     /// Whether the whole feed is lost for so long that heartbeats are withheld.
     pub(crate) has_dark_times: bool,
     /// One of the fixed instruments, whose packets mark that a command is applied.
@@ -48,9 +57,11 @@ impl Plan {
         random.shuffle(&mut tokens[FIXED..]);
         let others = tokens.split_off(FIXED);
         let marker = tokens[0];
-        let (accounts, connections) = match policy {
-            SlowClients::DropOldest => (2, 1),
-            _ => (1, 2),
+        // One account, two of one connection each, and two of two connections with failover.
+        let (accounts, connections, fails_over) = match policy {
+            SlowClients::DropOldest => (2, 1, false),
+            SlowClients::Disconnect => (2, 2, true),
+            _ => (1, 2, false),
         };
         Self {
             seed,
@@ -60,6 +71,7 @@ impl Plan {
             updates_per_second: 30.0,
             accounts,
             connections,
+            failover: fails_over.then_some(FailoverConfig { after: AWAY, stable_after: BACK }),
             fixed: tokens,
             others,
             has_dark_times: policy == SlowClients::Conflate,
@@ -74,7 +86,8 @@ impl Plan {
 
     /// Returns the most instruments of one connection.
     pub(crate) fn instrument_limit(&self) -> usize {
-        CAPACITY / self.slots()
+        let capacity = if self.failover.is_some() { CAPACITY_TO_MOVE } else { CAPACITY };
+        capacity / self.slots()
     }
 
     /// Returns the most instruments of all connections.

@@ -52,11 +52,12 @@ fn write_world(f: &mut fmt::Formatter<'_>, world: &World) -> fmt::Result {
     writeln!(f, "\n{:?}", world.plan.policy)?;
     writeln!(
         f,
-        "  {} ticks in, {} missed, {} departed, {} gaps, {} losses upstream",
+        "  {} ticks in, {} missed, {} departed, {} gaps, {} moves, {} losses upstream",
         stats.ticks_in,
         stats.ticks_missed,
         world.departed_ticks,
         stats.gaps,
+        world.moves,
         world.outages.len()
     )?;
     writeln!(

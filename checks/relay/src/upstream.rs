@@ -213,8 +213,7 @@ fn manager(
         .endpoint(Endpoint::parse(&sim.endpoint())?)
         .connections(plan.connections)
         .stagger(Duration::from_millis(1))
-        // Instruments stay on their connection, so that it is known which outage concerns them.
-        .failover(None)
+        .failover(plan.failover)
         .connection(|connection| {
             connection.instrument_limit = limit;
             connection.token_source = Some(TokenSource::new(move |request| {

@@ -60,6 +60,8 @@ pub(crate) struct World {
     pub(crate) departed_ticks: u64,
     manager_gaps: u64,
     messages: u64,
+    /// Instruments that moved to another connection.
+    pub(crate) moves: u64,
 }
 
 /// The clients that stay to the end.
@@ -76,10 +78,10 @@ pub(crate) async fn run(plan: Plan) -> Result<World, Box<dyn Error + Send + Sync
     let plan = Arc::new(plan);
     let mut upstream = Upstream::start(&plan).await?;
     let relay = relay(&plan).start(&upstream.manager).await?;
-    let (outages, gaps) = (Outages::default(), Arc::<Mutex<u64>>::default());
+    let (outages, counts) = (Outages::default(), Arc::<Mutex<Counts>>::default());
     let slots = (plan.slots(), plan.connections);
     tokio::spawn(upstream::watch(upstream.manager.events(), Arc::clone(&outages), slots));
-    tokio::spawn(count_gaps(upstream.manager.events(), Arc::clone(&gaps)));
+    tokio::spawn(count(upstream.manager.events(), Arc::clone(&counts)));
     upstream.manager.begin()?;
 
     let (end, ends) = watch::channel(false);
@@ -99,8 +101,8 @@ pub(crate) async fn run(plan: Plan) -> Result<World, Box<dyn Error + Send + Sync
     if timeout(PATIENCE, left).await.is_err() {
         common.wrong("world", format_args!("{} clients did not leave", leaving.len()));
     }
-    if timeout(PATIENCE, settle(&upstream, &relay, &plan, &outages, &gaps)).await.is_err() {
-        let (ticks, gaps) = (upstream.manager.snapshot().total.ticks, *gaps.lock());
+    if timeout(PATIENCE, settle(&upstream, &relay, &plan, &outages, &counts)).await.is_err() {
+        let (ticks, gaps) = (upstream.manager.snapshot().total.ticks, counts.lock().gaps);
         let stats = relay.stats();
         common.wrong(
             "world",
@@ -120,7 +122,7 @@ pub(crate) async fn run(plan: Plan) -> Result<World, Box<dyn Error + Send + Sync
     let placement = placement.iter().map(|it| it.keys().filter(is_fixed).copied().collect());
     let notes = std::mem::take(&mut *common.notes.lock());
     let outages = std::mem::take(&mut *outages.lock());
-    let manager_gaps = *gaps.lock();
+    let Counts { gaps: manager_gaps, moves } = *counts.lock();
     Ok(World {
         placement: placement.collect(),
         plan,
@@ -133,6 +135,7 @@ pub(crate) async fn run(plan: Plan) -> Result<World, Box<dyn Error + Send + Sync
         departed_ticks: total.departed_ticks,
         manager_gaps,
         messages: upstream.messages,
+        moves,
     })
 }
 
@@ -217,7 +220,7 @@ async fn settle(
     relay: &Relay,
     plan: &Plan,
     outages: &Outages,
-    gaps: &Mutex<u64>,
+    counts: &Mutex<Counts>,
 ) {
     upstream.calm().await;
     // What lingers changes subscriptions, which is answered by snapshots, and a gap is reported only
@@ -225,7 +228,9 @@ async fn settle(
     let is_quiet = || {
         let subscribed: usize = upstream.manager.distribution().iter().map(|it| it.len()).sum();
         let losses = outages.lock().len() as u64;
-        subscribed == plan.fixed.len() && *gaps.lock() + plan.slots() as u64 == losses
+        // A failover has gaps of its own.
+        let has_all = plan.failover.is_some() || counts.lock().gaps + plan.slots() as u64 == losses;
+        subscribed == plan.fixed.len() && has_all
     };
     while !is_quiet() {
         sleep(Duration::from_millis(1)).await;
@@ -236,7 +241,8 @@ async fn settle(
         let stats = relay.stats();
         let total = upstream.manager.snapshot().total;
         let ticks = total.ticks - total.departed_ticks;
-        let is_in = stats.ticks_in + stats.ticks_missed == ticks && stats.gaps == *gaps.lock();
+        let is_in =
+            stats.ticks_in + stats.ticks_missed == ticks && stats.gaps == counts.lock().gaps;
         let is_done = is_in && stats.clients.iter().all(|client| client.waiting() == 0);
         // What the server wrote last may still be on its way to the manager.
         if !is_done || ticks != last {
@@ -266,10 +272,19 @@ async fn join(staying: Staying, common: &Common) -> (Vec<Steady>, Option<Slow>) 
     (steady, slow)
 }
 
-async fn count_gaps(mut events: Events, gaps: Arc<Mutex<u64>>) {
+/// What the manager reports.
+#[derive(Debug, Default, Clone, Copy)]
+struct Counts {
+    gaps: u64,
+    moves: u64,
+}
+
+async fn count(mut events: Events, counts: Arc<Mutex<Counts>>) {
     while let Some(event) = events.recv().await {
-        if let ManagerEvent::Connection { event: Event::Gap(_), .. } = event {
-            *gaps.lock() += 1;
+        match event {
+            ManagerEvent::Connection { event: Event::Gap(_), .. } => counts.lock().gaps += 1,
+            ManagerEvent::Moved { moves, .. } => counts.lock().moves += moves.len() as u64,
+            _ => {}
         }
     }
 }

@@ -120,8 +120,11 @@ impl World {
                 && outage.to.is_none_or(|to| to >= steady.since)
         };
         let outages: Vec<Outage> = self.outages.iter().filter(is_its_own).copied().collect();
-        wrong.extend(wrong_errors(steady, &outages));
-        wrong.extend(self.wrong_heartbeats(steady, &outages, tokens));
+        // With failover it is not known which outages concern it.
+        if self.plan.failover.is_none() {
+            wrong.extend(wrong_errors(steady, &outages));
+            wrong.extend(self.wrong_heartbeats(steady, &outages, tokens));
+        }
         wrong.iter().map(|what| format!("{}: {what}", steady.name)).collect()
     }
 
@@ -211,6 +214,7 @@ impl World {
             ("gaps", stats.gaps),
             ("snapshots", self.notes.snapshots),
             ("jumps explained", self.notes.explained),
+            ("moves", if self.plan.failover.is_some() { self.moves } else { 1 }),
             (
                 "errors about losses",
                 self.steady.iter().map(|it| it.received.errors.len() as u64).sum(),
