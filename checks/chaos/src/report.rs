@@ -151,11 +151,11 @@ impl Report {
         )?;
         let [first, second, last] = self.samples.thirds();
         for (what, [first, second, last]) in [
-            ("memory (KiB)", [first, second, last].map(|it| it.memory / 1_024)),
-            ("tasks", [first, second, last].map(|it| it.tasks)),
-            ("open files", [first, second, last].map(|it| it.files)),
+            ("memory (KiB), median", [first, second, last].map(|it| it.memory / 1_024)),
+            ("most tasks", [first, second, last].map(|it| it.tasks)),
+            ("most open files", [first, second, last].map(|it| it.files)),
         ] {
-            writeln!(f, "{what}: at most {first} in the first third, then {second}, then {last}")?;
+            writeln!(f, "{what}: {first} in the first third, then {second}, then {last}")?;
         }
         writeln!(f)
     }

@@ -1,5 +1,7 @@
 //! What one socket may be sent, and whether it was: instruments, modes, order, and what is missing.
 
+mod jump;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +11,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::market::Market;
+use jump::Jump;
 
 /// Gaps of one instrument that are kept, because a jump may be noticed after its gap.
 const GAPS_KEPT: usize = 16;
@@ -32,12 +35,23 @@ pub(crate) struct Book {
     pub(crate) explained: u64,
     /// Frames from the first packet of a new subscription whose snapshot was due.
     pub(crate) snapshots: u64,
+    /// Snapshots in full mode that were due and did not come.
+    lacking: Vec<Lacking>,
     wrong: Vec<String>,
+}
+
+/// An instrument without a snapshot in full mode, which the relay may not have had.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lacking {
+    pub(crate) token: u32,
+    /// When the command was sent.
+    pub(crate) since: Instant,
 }
 
 /// A command and the one after it, which marks the point at which both are applied.
 #[derive(Debug)]
 struct Pending {
+    sent: Instant,
     before: BTreeMap<u32, Mode>,
     /// The first packet of the marker in this mode ends the uncertainty.
     marker: (u32, Mode),
@@ -57,16 +71,6 @@ struct Chain {
     restarts_in: Option<Mode>,
 }
 
-/// Packets of an instrument that follow one another although steps between them are missing.
-#[derive(Debug)]
-struct Jump {
-    token: u32,
-    mode: Mode,
-    at: Instant,
-    from: Vec<u64>,
-    to: Vec<u64>,
-}
-
 impl Book {
     pub(crate) fn new(market: Arc<Market>) -> Self {
         let (asked, chains, gaps) = Default::default();
@@ -81,6 +85,7 @@ impl Book {
             unexplained: 0,
             explained: 0,
             snapshots: 0,
+            lacking: Vec::new(),
             wrong: Vec::new(),
         }
     }
@@ -133,7 +138,7 @@ impl Book {
                 }
             }
         }
-        self.pending = Some(Pending { before, marker, due });
+        self.pending = Some(Pending { sent: Instant::now(), before, marker, due });
     }
 
     /// Returns whether the last command is not known to be applied.
@@ -218,6 +223,11 @@ impl Book {
         self.explained += (before - self.jumps.len()) as u64;
     }
 
+    /// Returns the snapshots in full mode that have not come since the last call.
+    pub(crate) fn take_lacking(&mut self) -> Vec<Lacking> {
+        std::mem::take(&mut self.lacking)
+    }
+
     /// Returns what was wrong since the last call.
     pub(crate) fn take_wrong(&mut self) -> Vec<String> {
         std::mem::take(&mut self.wrong)
@@ -248,7 +258,11 @@ impl Book {
     fn settle(&mut self) {
         let Some(pending) = self.pending.take() else { return };
         for token in pending.due {
-            self.wrong(format!("no snapshot of {token} before a later command's"));
+            if self.mode(token) == Some(Mode::Full) {
+                self.lacking.push(Lacking { token, since: pending.sent });
+            } else {
+                self.wrong(no_snapshot(token));
+            }
         }
         let asked = &self.asked;
         self.chains.retain(|token, _| asked.contains_key(token));
@@ -317,20 +331,9 @@ impl Book {
     }
 }
 
-impl Jump {
-    /// Returns the volume missed, if the steps are certain.
-    fn volume(&self, market: &Market) -> Option<u32> {
-        match (&self.from[..], &self.to[..]) {
-            (&[from], &[to]) => market.volume_between(self.token, from, to),
-            _ => None,
-        }
-    }
-
-    /// Returns the least number of steps between the two packets.
-    fn missing(&self) -> u64 {
-        let (from, to) = (self.from.last().copied(), self.to.first().copied());
-        to.unwrap_or_default().saturating_sub(from.unwrap_or_default() + 1).max(1)
-    }
+/// Returns what is wrong if a snapshot that was due has not come.
+pub(crate) fn no_snapshot(token: u32) -> String {
+    format!("no snapshot of {token} before a later command's")
 }
 
 fn mode_after(kind: CommandKind) -> Option<Mode> {

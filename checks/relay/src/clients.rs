@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
+use crate::lean::Lean;
 use crate::market::Market;
 use crate::plan::Plan;
 use crate::secrets::MARK;
@@ -28,6 +29,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 pub(crate) struct Common {
     pub(crate) plan: Arc<Plan>,
     pub(crate) market: Arc<Market>,
+    pub(crate) lean: Arc<Lean>,
     pub(crate) relay: SocketAddr,
     /// True once the clients that come and go are to leave for good.
     pub(crate) ends: watch::Receiver<bool>,

@@ -25,6 +25,7 @@
 
 mod book;
 mod clients;
+mod lean;
 mod market;
 mod options;
 mod plan;

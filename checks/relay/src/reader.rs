@@ -9,9 +9,12 @@ use kite_wire::{Command, CommandKind, Mode};
 use serde_json::Value;
 use tokio::time::{Instant, timeout};
 
-use crate::book::Book;
+use crate::book::{self, Book};
 use crate::clients::{Common, PATIENCE};
 use crate::socket::{Incoming, Socket};
+
+/// Time in which what a relay has received is known here too.
+const KNOWN_WITHIN: Duration = Duration::from_secs(1);
 
 /// What was received on one socket.
 #[derive(Debug)]
@@ -100,6 +103,23 @@ impl Reader {
                     self.wrong("a command was not applied in time");
                     return Err(io::ErrorKind::TimedOut.into());
                 }
+            }
+        }
+        self.check_lacking().await
+    }
+
+    /// Checks that the relay may have had no packets of the snapshots in full mode that did not come.
+    async fn check_lacking(&mut self) -> io::Result<()> {
+        let lacking = self.book.take_lacking();
+        if lacking.is_empty() {
+            return Ok(());
+        }
+        self.read_for(KNOWN_WITHIN).await?;
+        for it in lacking {
+            if self.common.lean.may_lack(it.token, it.since) {
+                self.common.did("asked for full before a full packet");
+            } else {
+                self.wrong(book::no_snapshot(it.token));
             }
         }
         Ok(())

@@ -37,7 +37,7 @@ impl fmt::Display for Report {
         self.worlds.iter().try_for_each(|world| write_world(f, world))?;
         writeln!(f, "{} lines logged", self.lines)?;
         let [first, second, last] = self.samples.thirds();
-        writeln!(f, "most of each third: {first:?}, {second:?}, {last:?}")?;
+        writeln!(f, "each third, median of the memory: {first:?}, {second:?}, {last:?}")?;
         if self.is_good() {
             return writeln!(f, "Everything held.");
         }

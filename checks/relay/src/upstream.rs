@@ -137,6 +137,8 @@ impl Upstream {
             12..=13 => self.expire(up_to(1_500)).await,
             _ => self.refuse_for(up_to(3_500)).await,
         }
+        // Their number would grow during the whole run.
+        self.keys.iter().for_each(|key| self.sim.forget_ended(key));
     }
 
     /// Loses all sockets and lets none in.

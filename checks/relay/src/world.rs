@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
-use kite_manager::{Credentials, Event, Events, ManagerEvent};
+use kite_manager::{Credentials, Event, Events, ManagerEvent, StreamConfig};
 use kite_relay::{Relay, RelayClient, RelayStopped};
 use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
@@ -19,6 +19,7 @@ use crate::clients::steady::Steady;
 use crate::clients::{
     Common, Notes, PATIENCE, access_token, api_key, changing, hostile, slow, steady,
 };
+use crate::lean::{self, Lean};
 use crate::market::Market;
 use crate::plan::Plan;
 use crate::secrets::MARK;
@@ -82,11 +83,15 @@ pub(crate) async fn run(plan: Plan) -> Result<World, Box<dyn Error + Send + Sync
     let slots = (plan.slots(), plan.connections);
     tokio::spawn(upstream::watch(upstream.manager.events(), Arc::clone(&outages), slots));
     tokio::spawn(count(upstream.manager.events(), Arc::clone(&counts)));
+    let lean = Arc::<Lean>::default();
+    let stream = upstream.manager.stream(StreamConfig::default())?;
+    tokio::spawn(lean::observe(stream, Arc::clone(&lean)));
     upstream.manager.begin()?;
 
     let (end, ends) = watch::channel(false);
     let common = Common {
         market: Arc::new(Market::new(&plan, Arc::clone(&upstream.sim))),
+        lean,
         plan: Arc::clone(&plan),
         relay: relay.address(),
         ends,

@@ -95,7 +95,9 @@ impl World {
             SlowClients::DropOldest => stats.dropped,
             _ => 0,
         };
-        let may_miss = left_out + self.stopped.stats.ticks_missed;
+        // A move from a connection that is up has no gap. What that one still sends is counted.
+        let departed = self.plan.failover.map_or(0, |_| self.departed_ticks);
+        let may_miss = left_out + self.stopped.stats.ticks_missed + departed;
         if let Some((missing, first)) = self.notes.unexplained.get(&stats.name)
             && *missing > may_miss
         {

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use kite_manager::Credentials;
-use kite_sim::Sim;
+use kite_sim::{Fault, FaultKind, Sim};
 use kite_wire::Mode;
 
 use crate::client::Client;
-use crate::stage::{quiet_sim, relay, started};
+use crate::stage::{KEY, in_time, quiet_sim, relay, started};
 
 const ONE: u32 = 408_065;
 const TWO: u32 = 884_737;
@@ -78,6 +78,31 @@ async fn a_client_that_joins_a_quiet_market_receives_the_last_packets_first() {
     two.sync().await;
     assert_eq!((two.packets[&ONE].len(), two.packets[&TWO].len()), (2, 1));
     assert_eq!(sim.stats().ticks_sent, sent, "the snapshots are the relay's own");
+}
+
+#[tokio::test]
+async fn full_mode_asked_for_before_there_is_a_full_packet_needs_no_tick() {
+    let sim = quiet_sim().await;
+    let manager = started(&sim).await;
+    let relay = relay().instruments(&[(ONE, Mode::Quote)]).start(&manager).await.unwrap();
+    let mut one = Client::connect(&relay, "one").await;
+    one.subscribe(&[ONE]).await;
+    one.read_until("a snapshot", |it| it.last(ONE).is_some()).await;
+    // What the relay has is leaner than full until the server has read the command.
+    sim.inject(KEY, Fault::StopsReading);
+    let faults = |sim: &Sim| sim.stats().faults.get(&FaultKind::StopsReading).copied();
+    in_time("a socket that is not read", sim.wait_until(|sim| faults(sim) == Some(1))).await;
+    let mut two = Client::connect(&relay, "two").await;
+    two.mode(Mode::Full, &[ONE]).await;
+    two.sync().await;
+    assert!(two.packets.is_empty(), "neither an older packet nor a leaner one");
+    sim.heal(KEY);
+    two.read_until("a full packet", |it| it.last(ONE).is_some()).await;
+    assert_eq!(two.packets[&ONE].len(), 1);
+    assert_eq!(
+        two.last(ONE).map(|full| (full.len(), &full[..44])),
+        Some((184, one.last(ONE).unwrap()))
+    );
 }
 
 #[tokio::test]

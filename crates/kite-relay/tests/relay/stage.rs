@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(1);
 
 /// The account of the manager at the simulator.
-const KEY: &str = "upstream_key";
+pub(crate) const KEY: &str = "upstream_key";
 const TOKEN: &str = "upstream_token";
 
 /// Starts a simulator whose market moves only on [`Sim::tick_now`] and the like.
