@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use kite_conn::{
     Batch, Gap, HandshakeError, LossCause, OpenError, OpenStage, ParkReason, Stamp, VolumeMissed,
 };
+use kite_wire::Packet;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
@@ -102,14 +103,15 @@ impl Converter {
             let ticks = batch.ticks.packets().map(|packet| self.ticks.tick(py, &packet));
             return PyList::new(py, ticks.collect::<PyResult<Vec<_>>>()?).map(Some);
         }
-        let plan = lock(plan);
-        let mut ticks = Vec::new();
-        for packet in batch.ticks.packets() {
-            if reconnected.admits(&packet, |token| plan.mode(token)) {
-                ticks.push(self.ticks.tick(py, &packet)?);
-            }
-        }
-        drop(plan);
+        // Chosen before any object is made: making one may collect garbage, and so run other threads
+        // of the program, which may wait for this lock.
+        let admitted: Vec<_> = {
+            let plan = lock(plan);
+            let admits = |packet: &Packet<'_>| reconnected.admits(packet, |token| plan.mode(token));
+            batch.ticks.packets().filter(admits).collect()
+        };
+        let ticks = admitted.iter().map(|packet| self.ticks.tick(py, packet));
+        let ticks: Vec<_> = ticks.collect::<PyResult<_>>()?;
         if ticks.is_empty() && !batch.ticks.is_empty() {
             return Ok(None);
         }
@@ -144,7 +146,7 @@ fn notice_tuple(py: Python<'_>, socket: usize, notice: Notice) -> PyResult<Bound
             (intern!(py, "warning"), text).into_pyobject(py)
         }
         Notice::Warning(text) => (intern!(py, "warning"), text).into_pyobject(py),
-        Notice::Closed => (intern!(py, "closed"), socket).into_pyobject(py),
+        Notice::Closed(answered) => (intern!(py, "closed"), socket, answered).into_pyobject(py),
     }
 }
 

@@ -10,6 +10,7 @@ mod inbox;
 mod items;
 mod loopback_tls;
 mod notice;
+mod parse;
 mod reconnected;
 mod runtime;
 mod settings;
@@ -39,5 +40,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
         ));
     }
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_function(wrap_pyfunction!(parse::parse, module)?)?;
     module.add_class::<Feed>()
 }

@@ -35,8 +35,8 @@ pub(crate) enum Notice {
     Heartbeat(Bytes),
     /// Something for the log.
     Warning(String),
-    /// The connection has ended.
-    Closed,
+    /// The connection has ended; whether a server that was still there answered the close.
+    Closed(bool),
 }
 
 /// The notices of one connection, each with the number of the frame before it.

@@ -48,7 +48,10 @@ impl Sink for FeedSink {
             Event::Text { text, .. } | Event::TextUnreadable { text, .. } => {
                 Notice::Text(text.clone())
             }
-            Event::Closed { .. } => Notice::Closed,
+            // What the callbacks have not taken is no fault of the server's.
+            Event::Closed { clean } => {
+                Notice::Closed(*clean || self.lane.unread().discarded_frames > 0)
+            }
             Event::FrameDamaged { .. }
             | Event::PacketsSkipped { .. }
             | Event::LimitRefused { .. }

@@ -1,6 +1,10 @@
 """What a program sees is what it sees with the client that it was written for."""
 
+from random import Random
+
 import pytest
+
+import kiteticker
 
 # Three instruments in each segment, one of them in each mode; the last segment has no name.
 SEGMENTS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13]
@@ -109,6 +113,30 @@ def test_a_fault_calls_the_same_callbacks(fault, opens, serve, program):
 OWN_WORDS = ["I dropped the WebSocket TCP connection", "Sec-WebSocket-Accept"]
 
 
+CLOSE = """
+import json
+arguments = json.loads(settings["arguments"])
+kws = ticker()
+kws.on_open = lambda ws: ws.close(*arguments)
+kws.connect(threaded=True)
+wait_for(lambda: "close" in names())
+kws.stop()
+kws.websocket_thread.join()
+done([event for event in events if event[0] in ("error", "close")] + [kws.is_connected()])
+"""
+
+
+@pytest.mark.parametrize("arguments", ["[]", "[1000]", '[4000, "bye"]'])
+@pytest.mark.parametrize("fault", [[], ["--fault", "handshake1=half_open:60s"]])
+def test_a_close_calls_the_same_callbacks(fault, arguments, serve, program):
+    """Kite often does not answer a close."""
+    expected, found = (
+        program(package, CLOSE, serve("sim", *fault), arguments=arguments).result()
+        for package in ("kiteconnect", "kiteticker")
+    )
+    assert found == expected
+
+
 def _comparable(event):
     if event[0] == "connect":
         # The ports differ.
@@ -123,10 +151,35 @@ def _comparable(event):
     return event
 
 
-def test_constants_are_equal():
+def test_random_packets_of_every_length_and_segment_are_read_equally():
+    """Numbers beyond what a market sends, 0 included, and lengths that no packet has."""
     import kiteconnect
 
-    import kiteticker
+    theirs, seed = kiteconnect.KiteTicker("key", "token"), 20261130
+    random = Random(seed)
+    for _ in range(2_000):
+        frame = frame_of(packet(random) for _ in range(random.randrange(8)))
+        expected, found = theirs._parse_binary(frame), kiteticker.parse(frame)
+        assert found == expected, (seed, frame.hex())
+        assert repr(found) == repr(expected), (seed, frame.hex())
+
+
+def frame_of(packets):
+    packets = list(packets)
+    lengths = (len(packet).to_bytes(2, "big") + packet for packet in packets)
+    return len(packets).to_bytes(2, "big") + b"".join(lengths)
+
+
+def packet(random):
+    length = random.choice([8, 28, 32, 44, 184, 184, 184, 4, 12, 33])
+    token = random.randrange(1 << 24) * 256 + random.choice([*SEGMENTS, random.randrange(256)])
+    kinds = [lambda _: bytes(4), random.randbytes, lambda _: random.randrange(10**6).to_bytes(4, "big")]
+    words = [random.choice(kinds)(4) for _ in range(length // 4)]
+    return (token.to_bytes(4, "big") + b"".join(words[1:]) + b"x" * (length % 4))[:length]
+
+
+def test_constants_are_equal():
+    import kiteconnect
 
     theirs, ours = kiteconnect.KiteTicker, kiteticker.KiteTicker
     for name in vars(theirs):

@@ -6,7 +6,7 @@
 """
 
 from ._install import install
-from ._native import __version__
+from ._native import __version__, parse
 from ._ticker import ConnectResponse, Gap, KiteTicker
 
-__all__ = ["ConnectResponse", "Gap", "KiteTicker", "__version__", "install"]
+__all__ = ["ConnectResponse", "Gap", "KiteTicker", "__version__", "install", "parse"]

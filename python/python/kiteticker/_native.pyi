@@ -1,8 +1,13 @@
+from datetime import tzinfo
 from typing import Any, final
 
-__all__ = ["Feed", "__version__"]
+__all__ = ["Feed", "__version__", "parse"]
 
 __version__: str
+
+def parse(frame: bytes, tz: tzinfo | None = None) -> list[dict[str, Any]]:
+    """Returns the ticks of a frame as on_ticks receives them. If the frame is damaged, those before
+    the damage."""
 
 @final
 class Feed:

@@ -33,6 +33,10 @@ LAG_LOGGED_EVERY_S = 10.0
 
 UNCLEAN = 1006
 DROPPED = "peer dropped the TCP connection without previous WebSocket closing handshake"
+# So in the client that programs are written for.
+UNANSWERED = (
+    "WebSocket closing handshake timeout (peer did not finish the opening handshake in time)"
+)
 GAVE_UP = "I dropped the WebSocket TCP connection"
 
 
@@ -213,13 +217,15 @@ class Session:
         log.error("No further attempts: %s", text)
         self._call("on_noreconnect")
 
-    def _closed(self, socket: int) -> None:
+    def _closed(self, socket: int, is_answered: bool) -> None:
         if socket != 0:
             return
         self.feed = None
-        if self.is_open:
-            self.is_open = False
+        was_open, self.is_open = self.is_open, False
+        if was_open and is_answered:
             self._close(*self.closing)
+        elif was_open:
+            self._unclean(UNANSWERED)
 
     def _gap(self, since: float, until: float | None, missed: dict[int, int | None], text: str) -> None:
         self._call("on_gap", Gap(since, until, missed, text))

@@ -215,6 +215,8 @@ class KiteTicker:
             if session is None:
                 return
             gave_up, session.gave_up = session.gave_up, False
+            if gave_up:
+                session.failures.clear()
             if session.feed is not None:
                 session.feed.set_access_token(self._credentials.split()[0])
             elif gave_up:
