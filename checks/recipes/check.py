@@ -128,6 +128,10 @@ def duckdb_text(results):
         equal(sorted(rows), sorted(VOLUMES))
 
 
+def strategy_test(names):
+    names["test_the_strategy_sees_ticks"]()
+
+
 def largest(rows):
     """Returns the largest volume of each instrument."""
     volumes = {}
@@ -180,6 +184,7 @@ EXPECTED = {
     "duckdb-text": duckdb_text,
     "kiteconnect": kiteconnect,
     "kiteticker": kiteconnect,
+    "strategy-test": strategy_test,
 }
 
 

@@ -14,6 +14,7 @@ mod parse;
 mod reconnected;
 mod runtime;
 mod settings;
+mod sim;
 mod sink;
 mod socket;
 mod ticks;
@@ -24,6 +25,7 @@ use pyo3::exceptions::PyImportError;
 use pyo3::prelude::*;
 
 pub use feed::Feed;
+pub use sim::Server;
 
 /// The address of the module `sys` of the interpreter that imported this module first.
 static INTERPRETER: OnceLock<usize> = OnceLock::new();
@@ -41,5 +43,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     }
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_function(wrap_pyfunction!(parse::parse, module)?)?;
+    module.add_class::<Server>()?;
     module.add_class::<Feed>()
 }

@@ -11,6 +11,10 @@ use pyo3::prelude::*;
 
 use crate::loopback_tls;
 
+/// The largest frame accepted. The client that programs are written for has no limit; this one
+/// bounds what a server can have allocated.
+const MAX_FRAME_BYTES: usize = 16 * 1024 * 1024;
+
 /// The settings of a feed.
 #[derive(Debug)]
 pub(crate) struct Settings {
@@ -44,6 +48,7 @@ impl Settings {
             connect_timeout: seconds("connect_timeout", arguments.connect_timeout)?,
             tls: tls(&endpoint, arguments.verify)?,
             proxy: arguments.proxy.map(|(host, port)| proxy(&host, port)).transpose()?,
+            max_frame_bytes: MAX_FRAME_BYTES,
             ..Transport::default()
         };
         let reconnect = Reconnect {

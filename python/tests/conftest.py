@@ -21,6 +21,10 @@ KITE = os.environ.get("KITE", str(HERE.parents[1] / "target/debug/kite"))
 PATIENCE_S = 60
 
 
+def pytest_addoption(parser):
+    parser.addoption("--all-faults", action="store_true", help="compare under every fault")
+
+
 class Server:
     """A running `kite sim` or `kite replay`."""
 

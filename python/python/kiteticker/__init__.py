@@ -7,6 +7,7 @@
 
 from ._install import install
 from ._native import __version__, parse
+from ._sim import Replay, Sim
 from ._ticker import ConnectResponse, Gap, KiteTicker
 
-__all__ = ["ConnectResponse", "Gap", "KiteTicker", "__version__", "install", "parse"]
+__all__ = ["ConnectResponse", "Gap", "KiteTicker", "Replay", "Sim", "__version__", "install", "parse"]

@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, unquote
 from ._events import ConnectResponse, Gap
 from ._native import Feed
 from ._session import Session
+from ._tokens import tokens_of
 
 __all__ = ["ConnectResponse", "Gap", "KiteTicker"]
 
@@ -228,7 +229,7 @@ class KiteTicker:
         Returns True: the request was accepted and is sent once connected. Raises ValueError for
         more than 9,000 instruments.
         """
-        tokens = _tokens(instrument_tokens)
+        tokens = tokens_of(instrument_tokens)
         with self._lock:
             feed = self._feed()
             if feed is not None:
@@ -239,7 +240,7 @@ class KiteTicker:
 
     def unsubscribe(self, instrument_tokens: Iterable[SupportsIndex]) -> bool:
         """Unsubscribes instruments; those that are not subscribed are ignored. Returns True."""
-        tokens = _tokens(instrument_tokens)
+        tokens = tokens_of(instrument_tokens)
         with self._lock:
             feed = self._feed()
             if feed is not None:
@@ -252,7 +253,7 @@ class KiteTicker:
         """Sets the mode of instruments, and subscribes those that are not. Returns True."""
         if mode not in (self.MODE_FULL, self.MODE_QUOTE, self.MODE_LTP):
             raise ValueError(f'mode is {mode!r}; it must be "full", "quote" or "ltp"')
-        tokens = _tokens(instrument_tokens)
+        tokens = tokens_of(instrument_tokens)
         with self._lock:
             feed = self._feed()
             if feed is not None:
@@ -349,12 +350,3 @@ class _WebSocket:
 
     def sendClose(self, code: int | None = None, reason: str | None = None) -> None:  # noqa: N802
         self._ticker.close(code, reason)
-
-
-def _tokens(tokens: Iterable[SupportsIndex]) -> list[int]:
-    """Returns instrument tokens as ints, each once."""
-    found = list(dict.fromkeys(operator.index(token) for token in tokens))
-    for token in found:
-        if not 0 <= token < 1 << 32:
-            raise ValueError(f"instrument token {token} is not from 0 to 4294967295")
-    return found
