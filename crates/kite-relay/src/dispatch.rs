@@ -19,7 +19,8 @@ use crate::successors::Successors;
 pub struct Share {
     /// The group.
     pub group: GroupId,
-    /// The received bytes themselves if nothing was cut or left out, otherwise a new frame.
+    /// The received bytes themselves if nothing was cut or left out and they declare as many packets
+    /// as they have, otherwise a new frame. Well-formed no matter what was received.
     pub frame: Bytes,
     /// Number of packets in it, at least 1.
     pub packets: u16,
@@ -140,10 +141,13 @@ impl Part {
 
     /// Returns the part as a frame, and empties it.
     fn take(&mut self, bytes: &Bytes) -> Bytes {
-        let is_whole = match self.pieces[..] {
+        let has_all = match self.pieces[..] {
             [Piece { start: 2, end, is_cut: false }] => end as usize == bytes.len(),
             _ => false,
         };
+        // The good part of a damaged frame still declares the packets that are lost, which official
+        // clients would read beyond its end.
+        let is_whole = has_all && bytes.starts_with(&self.packets.to_be_bytes());
         let frame = if is_whole { bytes.clone() } else { self.build(bytes) };
         self.pieces.clear();
         (self.packets, self.bytes) = (0, 0);

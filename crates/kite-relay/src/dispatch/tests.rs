@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use kite_wire::{Command, FrameBuilder, Mode, ParsedCommand};
+use kite_wire::{Command, FrameBuilder, Mode, ParsedCommand, TickBatch};
 use proptest::prelude::*;
 
 use super::*;
@@ -36,10 +36,17 @@ fn dispatch(books: &Books, bytes: &Bytes) -> (BTreeMap<u64, Bytes>, Undelivered)
     let groups = groups_of(books);
     let (mut dispatcher, mut shares) = (Dispatcher::default(), Vec::new());
     let undelivered = dispatcher.dispatch(&groups, bytes, &Frame::walk(bytes), &mut shares);
+    // As the hub does: the good part alone, whose head declares what the whole frame did.
+    let batch = TickBatch::new(bytes.clone()).unwrap_or_else(|damaged| damaged.batch);
+    let mut of_batch = Vec::new();
+    let again = dispatcher.dispatch(&groups, batch.as_bytes(), &batch.frame(), &mut of_batch);
+    assert_eq!((&of_batch, again.leaner), (&shares, undelivered.leaner));
     let mut sent = BTreeMap::new();
     for share in &shares {
         let walked = Frame::walk(&share.frame);
-        assert_eq!((walked.fault(), walked.packets().len()), (None, usize::from(share.packets)));
+        assert_eq!((walked.fault(), walked.skipped()), (None, 0));
+        assert_eq!(walked.packets().len(), usize::from(share.packets));
+        assert_eq!(share.frame[..2], share.packets.to_be_bytes());
         for client in groups.members(share.group) {
             assert_eq!(sent.insert(client.0, share.frame.clone()), None);
         }
@@ -77,15 +84,37 @@ fn books() -> impl Strategy<Value = Books> {
     prop::collection::btree_map(0_u64..6, book, 0..6)
 }
 
+/// The book of one client that wants all of the packets of known length.
+fn everything() -> Books {
+    [
+        (0, (1..=8).map(|token| (token, Mode::Ltp)).collect()),
+        (1, (1..=8).map(|token| (token, Mode::Full)).collect()),
+    ]
+    .into()
+}
+
 proptest! {
+    #[test]
+    fn whatever_is_received_only_whole_frames_are_sent(
+        bytes in prop::collection::vec(prop_oneof![Just(0), Just(8), 0_u8..9, any::<u8>()], 0..300),
+    ) {
+        let book = (0..=8).map(|token| (token, Mode::Ltp)).collect();
+        // Each frame that is sent is checked.
+        dispatch(&Books::from([(0, book)]), &bytes.into());
+    }
+
     #[test]
     fn each_client_gets_its_instruments_in_its_modes_and_nothing_else(
         packets in prop::collection::vec(packet(), 0..20),
         lost in prop_oneof![3 => Just(0_usize), 1 => 1_usize..200],
-        books in books(),
+        lie in prop_oneof![2 => Just(0_u16), 1 => any::<u16>(), 1 => 0_u16..4],
+        books in prop_oneof![3 => books(), 1 => Just(everything())],
     ) {
-        let whole = frame_of(&packets);
-        let bytes = whole.slice(..whole.len() - lost.min(whole.len()));
+        let mut whole = Vec::from(frame_of(&packets));
+        let declared = (packets.len() as u16).wrapping_add(lie);
+        whole[..2].copy_from_slice(&declared.to_be_bytes());
+        whole.truncate(whole.len() - lost.min(whole.len()));
+        let bytes = Bytes::from(whole);
         let (mut sent, undelivered) = dispatch(&books, &bytes);
         let mut leaner = 0;
         for (client, book) in &books {
@@ -113,6 +142,19 @@ fn a_frame_of_which_nothing_is_cut_is_shared_and_other_frames_have_no_spare_room
     assert_eq!((sent[&0].as_ptr(), sent[&0].len()), (bytes.as_ptr(), bytes.len()));
     assert_eq!(sent[&1].as_ptr(), bytes.as_ptr());
     assert_eq!(sent[&2].len(), 2 + 2 + 184 + 2 + 8);
+}
+
+#[test]
+fn a_frame_that_declares_another_number_of_packets_is_built_again() {
+    let full = |token: u8| [&[0, 0, 0, token], &[7; 180][..]].concat();
+    let whole = frame_of(&[full(1), full(2)]);
+    let books = Books::from([(0, BTreeMap::from([(1, Mode::Full), (2, Mode::Full)]))]);
+    for (declared, left) in [(1, 1), (2, 2), (3, 2), (u16::MAX, 2)] {
+        let bytes = Bytes::from([&u16::to_be_bytes(declared), &whole[2..]].concat());
+        let (sent, _) = dispatch(&books, &bytes);
+        let expected: Vec<_> = (1..=left).map(full).collect();
+        assert_eq!(sent[&0], frame_of(&expected), "{declared}");
+    }
 }
 
 #[test]

@@ -59,6 +59,20 @@ async fn clients_are_informed_of_damaged_frames() {
 }
 
 #[tokio::test]
+async fn clients_receive_the_whole_packets_of_a_frame_that_declares_more() {
+    let sim = quiet_sim().await;
+    let manager = started(&sim).await;
+    let relay = relay().start(&manager).await.unwrap();
+    let mut one = Client::with_snapshots(&relay, "one", &[ONE, TWO]).await;
+    // The client's book is all of it. Its frames are checked as they arrive.
+    assert_eq!(sim.inject("upstream_key", Fault::LyingCount { by: 3 }), 1);
+    sim.tick_now(&[ONE, TWO]);
+    one.read_until("the packets", |it| it.packets.values().all(|it| it.len() > 1)).await;
+    one.read_until("the message", |it| it.text("message").is_some()).await;
+    assert_eq!(one.text("message").unwrap()["damaged"]["frames"], 1);
+}
+
+#[tokio::test]
 async fn clients_stay_while_the_manager_waits_for_a_token_or_is_started_again() {
     let sim = quiet_sim().await;
     let manager = started(&sim).await;
