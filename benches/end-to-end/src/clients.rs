@@ -27,6 +27,7 @@ use crate::Failure;
 use crate::application::{Application, Work};
 use crate::load::Load;
 use crate::reader::Reader;
+use crate::shown;
 
 /// A path from the socket to the application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum, Serialize, Deserialize)]
@@ -56,6 +57,10 @@ pub enum Client {
     Lane,
     /// Our manager's merged stream, which blocks.
     Typed,
+    /// The same, subscribed to what it is sent, beside an HTTP server that is not asked.
+    Shown,
+    /// The same, with the server scraped each second; the CPU includes the scraper's.
+    Scraped,
     /// Our facade's channels.
     Facade,
     /// Our facade's channels, with sixteen receivers on the first connection.
@@ -82,6 +87,8 @@ impl Client {
             Self::Inline => "inline sink",
             Self::Lane => "lane (Block)",
             Self::Typed => "typed stream (Block)",
+            Self::Shown => "typed stream, HTTP server idle",
+            Self::Scraped => "typed stream, scraped each second",
             Self::Facade => "facade channel",
             Self::FacadeSixteen => "facade channel, 16 receivers",
             Self::FacadeRaw => "facade raw",
@@ -126,7 +133,15 @@ impl Run {
             }
             Client::Inline => self.each(&mut consumers, Self::inline),
             Client::Lane => self.each(&mut consumers, Self::lane),
-            Client::Typed => self.typed(&mut consumers).await?,
+            Client::Typed => {
+                let manager = manager(self.port, self.load.connections)?;
+                self.typed(&mut consumers, manager).await?
+            }
+            Client::Shown | Client::Scraped => {
+                let manager = shown::subscribed(&self)?;
+                let server = shown::serve(&manager, self.client == Client::Scraped)?;
+                Box::new((self.typed(&mut consumers, manager).await?, server))
+            }
             Client::Facade | Client::FacadeSixteen => self.facade(&mut consumers).await?,
             Client::FacadeRaw => self.facade_raw(&mut consumers).await?,
             Client::Kiteconnect => self.each(&mut consumers, Self::kiteconnect),
@@ -314,8 +329,11 @@ impl Run {
         Err("the lane ended before its last frame".into())
     }
 
-    async fn typed(self, consumers: &mut Consumers) -> Result<Box<dyn Send>, Failure> {
-        let manager = manager(self.port, self.load.connections)?;
+    async fn typed(
+        self,
+        consumers: &mut Consumers,
+        manager: Manager,
+    ) -> Result<Box<dyn Send>, Failure> {
         let mut stream = manager.stream(StreamConfig::default())?;
         let mut application = self.application()?;
         consumers.spawn(async move {

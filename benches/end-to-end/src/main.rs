@@ -14,6 +14,7 @@ mod processes;
 mod reader;
 mod reconnect;
 mod relay;
+mod shown;
 mod suite;
 mod table;
 
