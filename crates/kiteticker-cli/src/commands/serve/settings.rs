@@ -152,7 +152,7 @@ pub(super) fn not_started(error: RelayError) -> CliError {
         RelayError::Listen { ref source, .. } if source.kind() == ErrorKind::AddrInUse => {
             CliError::unable(what)
                 .because(error)
-                .help("choose another port, or --relay 127.0.0.1:0 for any free one")
+                .help("choose another port, or port 0 for any free one")
         }
         error => CliError::unable(what).because(error),
     }

@@ -12,6 +12,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::problems::Problems;
+use crate::format::numbers::grouped;
 
 /// Longer keys are cut where they are shown.
 const LONGEST_KEY: usize = 40;
@@ -41,11 +42,16 @@ impl<'d> Document<'d> {
             let span = error.span().unwrap_or_default();
             let line = line_of(text, span.start);
             // The error itself would show the whole line.
-            let message = match (error.message(), text.get(span)) {
-                ("duplicate key", Some(key)) => format!("{} stands twice", shown_key(key)),
-                (message, _) => format!("this is no TOML: {message}"),
-            };
-            problems.add(line, message);
+            match (error.message(), text.get(span)) {
+                ("duplicate key", Some(key)) => {
+                    let text = format!("{} stands twice", shown_key(key));
+                    match list_of(key) {
+                        Some(help) => problems.add_with(line, text, help),
+                        None => problems.add(line, text),
+                    }
+                }
+                (message, _) => problems.add(line, format!("not valid TOML: {message}")),
+            }
         }
         Self { text, table: table.into_inner() }
     }
@@ -199,7 +205,15 @@ impl<'a> Section<'a> {
         };
         let Some(value) = number.filter(|it| range.contains(it)) else {
             let (least, most) = range.into_inner();
-            self.wrong(line, key, format_args!("expected a number from {least} to {most}"));
+            self.wrong(
+                line,
+                key,
+                format_args!(
+                    "expected a number from {} to {}",
+                    grouped(least as u64),
+                    grouped(most as u64)
+                ),
+            );
             return None;
         };
         Some(At { value, line })
@@ -266,9 +280,10 @@ impl<'a> Section<'a> {
                 self.place.problems.add_with(line, text, help);
                 continue;
             }
-            let advice = match nearest(key, &self.known) {
-                Some(near) => format!("did you mean {near}?"),
-                None => {
+            let advice = match (nearest(key, &self.known), list_of(key)) {
+                (Some(near), _) => format!("did you mean {near}?"),
+                (None, Some(list)) => list.to_owned(),
+                (None, None) => {
                     let mut known = self.known.clone();
                     known.sort_unstable();
                     format!("known here are {}", known.join(", "))
@@ -312,6 +327,15 @@ impl<'a> Section<'a> {
                 None
             }
         }
+    }
+}
+
+/// Returns how a list of tables is written, if the key is that of one.
+fn list_of(key: &str) -> Option<&'static str> {
+    match key {
+        "client" => Some("each client is written [[relay.client]]"),
+        "account" => Some("each account is written [[feed.account]]"),
+        _ => None,
     }
 }
 

@@ -196,7 +196,8 @@ fn instruments(section: &mut Section<'_>, files: &mut Files<'_>) -> InstrumentAr
     let contracts = contracts.into_iter().map(|it| it.value).collect();
     let select = SelectArgs::new(contracts, values(spots));
     if let (Some(line), Err(error)) = (line_of_spots, select.check()) {
-        section.wrong(line, "spot", error);
+        // In the words of the file.
+        section.wrong(line, "spot", error.to_string().replace("--", ""));
     }
     InstrumentArgs {
         instruments: instruments.into_iter().map(|it| it.value).collect(),

@@ -54,8 +54,9 @@ impl<'a> Files<'a> {
         let path = self.resolve(path);
         let Err(error) = path.metadata() else { return true };
         let directory = path.parent().unwrap_or(Path::new("."));
+        let directory = directory.canonicalize().unwrap_or_else(|_| directory.to_owned());
         let text = match error.kind() {
-            ErrorKind::NotFound => format!("no such file in {}", paths::shown(directory)),
+            ErrorKind::NotFound => format!("no such file in {}", paths::shown(&directory)),
             _ => format!("the file cannot be read: {error}"),
         };
         self.problems.lacks(line, format!("{}: {text}", section.key(key)));

@@ -263,7 +263,7 @@ const MISTAKES: &[(&str, &[&str])] = &[
     ),
     (
         "[[relay.client]]\nname = 'a'\ncredentials = 'desk.credentials'\nsockets = 0\n",
-        &["4: relay.client.sockets: expected a number from 1 to 1000"],
+        &["4: relay.client.sockets: expected a number from 1 to 1,000"],
     ),
     (
         "[[relay.client]]\nname = 'a'\naccess_token = 'tokenthatmustnotbeshown'\n",
@@ -276,9 +276,9 @@ const MISTAKES: &[(&str, &[&str])] = &[
         "[feed]\ncredentials = 'tokenthatmustnotbeshown'\n",
         &["2: feed.credentials: no such file in "],
     ),
-    ("[feed]\ncredentials = 'tokenthatmustnotbeshown\n", &["2: this is no TOML: "]),
-    ("[feed]\ncredentials = tokenthatmustnotbeshown\n", &["2: this is no TOML: "]),
-    ("tokenthatmustnotbeshown\n", &["1: this is no TOML: "]),
+    ("[feed]\ncredentials = 'tokenthatmustnotbeshown\n", &["2: not valid TOML: "]),
+    ("[feed]\ncredentials = tokenthatmustnotbeshown\n", &["2: not valid TOML: "]),
+    ("tokenthatmustnotbeshown\n", &["1: not valid TOML: "]),
     (
         "[feed]\nendpoint = 'ws://127.0.0.1:1'\n",
         &["2: feed.endpoint: needs credentials, or [[feed.account]]"],
@@ -325,7 +325,7 @@ const MISTAKES: &[(&str, &[&str])] = &[
     ("[feed]\nproxy = 'tokenthatmustnotbeshown'\n", &["2: feed.proxy: "]),
     ("[feed]\nstrict = true\n", &["2: feed.strict: needs list"]),
     ("[feed]\nselect = 'NIFTY'\n", &["2: feed.select: "]),
-    ("[feed]\nspot = 5\n", &["2: feed.spot: "]),
+    ("[feed]\nspot = 5\n", &["2: feed.spot: spot 5 is not needed: no select has ATM"]),
     (
         "[feed]\ninstruments = ['NSE:INFY', true, '']\n",
         &[
@@ -383,6 +383,8 @@ fn advice_names_what_was_probably_meant_or_what_is_known() {
         ("[relay]\nheart-beats = 'x'\n", "did you mean heartbeats?"),
         ("[relay]\nListen = 'x'\n", "did you mean listen?"),
         ("[reord]\n", "did you mean record?"),
+        ("[[client]]\n", "each client is written [[relay.client]]"),
+        ("[relay.client]\n[relay.client]\n", "each client is written [[relay.client]]"),
         ("[record]\nto = 'tapes'\nzzz = 1\n", "known here are to"),
         ("[relay]\nlisten = '[::]:1'\n", relay::HOW_TO_SECURE),
         ("[[relay.client]]\nname = 'a'\ncredentials = 'open.credentials'\n", "chmod 600 "),
