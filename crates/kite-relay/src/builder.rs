@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kite_manager::{Credentials, LaneConfig, Manager, StreamConfig};
-use kite_server::{Admission, Changes, Door, DoorConfig, tls};
+use kite_server::{Admission, Changes, Door, DoorConfig, Origin, tls};
 use kite_wire::Mode;
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
@@ -138,9 +138,9 @@ impl RelayBuilder {
         self
     }
 
-    /// Admits web pages from this origin, such as `https://example.com`. Default none.
-    pub fn origin(mut self, origin: impl Into<String>) -> Self {
-        self.door.origins.push(origin.into());
+    /// Admits web pages from this origin, such as `"https://example.com".parse()?`. Default none.
+    pub fn origin(mut self, origin: Origin) -> Self {
+        self.door.origins.push(origin);
         self
     }
 

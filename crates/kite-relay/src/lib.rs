@@ -69,6 +69,7 @@ pub use changes::{Cause, Change, Changes, ClientId};
 pub use dispatch::{Dispatcher, Share, Undelivered};
 pub use error::RelayError;
 pub use groups::{GroupId, Groups};
+pub use kite_server::{Origin, OriginError};
 pub use losses::Heartbeats;
 pub use queue::{Outgoing, Overrun, Queue, QueueConfig, QueueCounts, SlowClients};
 pub use relay::{Relay, RelayCounts, RelayStopped};

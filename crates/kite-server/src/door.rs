@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::admission::{Admission, Admitted, Membership};
 use crate::handshake::{self, Request};
+use crate::origin::Origin;
 use crate::refusal::Refusal;
 use crate::throttle::{Throttle, ThrottleConfig};
 use crate::transport::Connection;
@@ -25,10 +26,10 @@ pub struct DoorConfig {
     pub max_open: usize,
     /// Time for a handshake, with TLS and with the response. Default 5 s.
     pub deadline: Duration,
-    /// Values of the `Origin` header that are admitted, such as `https://example.com`. Browsers send
-    /// it with every WebSocket, other clients do not. Default none, so that no web page that a user
-    /// visits can connect to a server on the user's machine.
-    pub origins: Vec<String>,
+    /// Values of the `Origin` header that are admitted. Browsers send it with every WebSocket, other
+    /// clients do not. Default none, so that no web page that a user visits can connect to a server on
+    /// the user's machine.
+    pub origins: Vec<Origin>,
     /// How wrong credentials are slowed down.
     pub throttle: ThrottleConfig,
 }
@@ -203,8 +204,7 @@ impl Door {
     fn check_origin(&self, request: &Request) -> Result<(), Refusal> {
         let Ok(upgrade) = &request.upgrade else { return Ok(()) };
         let Some(origin) = upgrade.origin.as_deref() else { return Ok(()) };
-        // Schemes and hosts do not distinguish upper and lower case.
-        let is_listed = self.config.origins.iter().any(|it| it.eq_ignore_ascii_case(origin));
+        let is_listed = self.config.origins.iter().any(|it| it.is(origin));
         if is_listed { Ok(()) } else { Err(Refusal::foreign_origin()) }
     }
 

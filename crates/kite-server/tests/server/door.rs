@@ -96,7 +96,7 @@ async fn each_account_has_its_own_limit_of_sockets() {
 
 #[tokio::test]
 async fn a_web_page_is_refused_unless_its_origin_is_listed() {
-    let origins = vec!["https://desk.example".to_owned()];
+    let origins = vec!["https://desk.example".parse().unwrap()];
     let mut config = DoorConfig::default();
     config.origins = origins;
     let (door, admission) = (Door::new(config), admission());

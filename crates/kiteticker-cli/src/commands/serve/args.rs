@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use kite_manager::MAX_CONNECTIONS;
-use kite_relay::{Heartbeats, SlowClients, TlsFiles};
+use kite_relay::{Heartbeats, Origin, SlowClients, TlsFiles};
 
 use self::http::HttpArgs;
 use super::config::{self, Config};
@@ -195,7 +195,7 @@ struct RelayArgs {
     insecure: bool,
     /// Admit web pages from here, such as `https://example.com`; repeatable
     #[arg(long = "origin", value_name = "ORIGIN", value_parser = origin::parse)]
-    origins: Vec<String>,
+    origins: Vec<Origin>,
 }
 
 /// What happens to a client that reads too slowly.

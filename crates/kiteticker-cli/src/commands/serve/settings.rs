@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use kite_conn::Credentials;
-use kite_relay::{Heartbeats, Relay, RelayBuilder, RelayClient, RelayError, SlowClients, TlsFiles};
+use kite_relay::{
+    Heartbeats, Origin, Relay, RelayBuilder, RelayClient, RelayError, SlowClients, TlsFiles,
+};
 use kite_server::AccountError;
 
 use super::http::HttpSettings;
@@ -61,7 +63,7 @@ pub(super) struct RelaySettings {
     pub(super) heartbeats: Heartbeats,
     pub(super) tls: Option<TlsFiles>,
     pub(super) is_insecure: bool,
-    pub(super) origins: Vec<String>,
+    pub(super) origins: Vec<Origin>,
 }
 
 /// A client that may connect.
@@ -135,7 +137,7 @@ impl RelaySettings {
             }
             builder = builder.tls(files.clone());
         }
-        Ok(self.origins.iter().fold(builder, RelayBuilder::origin))
+        Ok(self.origins.iter().cloned().fold(builder, RelayBuilder::origin))
     }
 }
 
