@@ -15,7 +15,8 @@ here=checks/page
 
 install=()
 command -v npm >/dev/null || install+=(nodejs npm)
-command -v chromium >/dev/null || install+=(chromium)
+# Chromium alone has no fonts, without which the screenshots have no text.
+command -v chromium >/dev/null || install+=(chromium fonts-dejavu-core)
 if [ "${#install[@]}" -gt 0 ] && command -v apt-get >/dev/null && [ "$(id -u)" -eq 0 ]; then
     apt-get update && apt-get install --yes --no-install-recommends "${install[@]}"
 fi
