@@ -140,6 +140,9 @@ impl LiveAccount {
     }
 }
 
+/// The accounts whose tokens come from files: index, name if there are several, and file.
+pub(crate) type TokenFiles = Vec<(usize, Option<String>, TokenFile)>;
+
 /// An open feed, and the builder of its manager.
 #[derive(Debug)]
 pub(crate) struct OpenFeed {
@@ -177,12 +180,16 @@ impl Feed {
         }
     }
 
-    /// Returns the file in which a new token will appear, if the credentials came from one.
-    pub(crate) fn token_file(&self) -> Option<TokenFile> {
-        match self {
-            Self::Live(live) if live.more.is_empty() => live.account.file.clone(),
-            _ => None,
-        }
+    /// Returns the files in which new tokens will appear.
+    pub(crate) fn token_files(&self) -> TokenFiles {
+        let Self::Live(live) = self else { return Vec::new() };
+        let accounts = [&live.account].into_iter().chain(&live.more).enumerate();
+        let is_alone = live.more.is_empty();
+        accounts
+            .filter_map(|(index, it)| {
+                Some((index, (!is_alone).then(|| it.name.clone()), it.file.clone()?))
+            })
+            .collect()
     }
 
     /// Returns the source of new tokens: the files of the accounts, by api_key. `None` if the

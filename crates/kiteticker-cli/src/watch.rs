@@ -116,7 +116,7 @@ pub(crate) async fn run(options: WatchOptions) -> Result<Watched, CliError> {
     let connections = crate::feed::connections_for(instruments.len() + streamed);
     let origin = origin(&feed);
     let playback = playback(&feed);
-    let token_file = feed.token_file();
+    let token_files = feed.token_files();
     let OpenFeed { builder, sim, title } = feed.open(connections).await?;
     let manager = feed::manager(builder)?;
     let cannot = |error| CliError::unable("cannot subscribe").because(error);
@@ -125,7 +125,7 @@ pub(crate) async fn run(options: WatchOptions) -> Result<Watched, CliError> {
     for (mode, tokens) in &background {
         manager.subscribe(tokens, *mode).map_err(cannot)?;
     }
-    let link = Link::open(&manager, title, token_file)?;
+    let link = Link::open(&manager, title, token_files)?;
     if options.json || !has_screen() {
         let ends = Ends { sim: sim.as_ref(), deadline, stop: &stop };
         let report = options.names.as_ref().map(|(names, output)| (names, *output));

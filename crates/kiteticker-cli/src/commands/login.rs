@@ -201,6 +201,7 @@ fn report(session: &Session, path: &Path, is_json: bool, output: Output) -> Resu
         "the access token is in {} and expires on {} at about {} in India",
         paths::shown(path),
         expires.date(),
-        expires.clock(),
+        // Without the seconds.
+        &expires.clock()[..5],
     ))
 }

@@ -45,7 +45,7 @@ pub(crate) async fn of_feed(
     output: Output,
     stop: &Stop,
 ) -> Result<BTreeMap<u32, Amount>, CliError> {
-    let token_file = feed.token_file();
+    let token_files = feed.token_files();
     // The server of a simulator stops when dropped.
     let OpenFeed { builder, sim: _sim, title } = feed.open(1).await?;
     let manager = feed::manager(builder)?;
@@ -53,7 +53,7 @@ pub(crate) async fn of_feed(
     manager
         .subscribe(&tokens, Mode::Ltp)
         .map_err(|error| CliError::unable("cannot subscribe").because(error))?;
-    let mut link = Link::open(&manager, &title, token_file)?;
+    let mut link = Link::open(&manager, &title, token_files)?;
     let mut waiting = Waiting { instruments, prices: BTreeMap::new() };
     output.note(format_args!("waiting for the price of {} from {title}", waiting.missing()));
     let done = tokio::select! {

@@ -1,18 +1,19 @@
 //! Keeps a feed connected: waits for the server, and for a new token, for as long as it takes.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::time::Duration;
 
-use kite_conn::{Event, OpenError, ParkReason, Phase, Severity, TokenFile, TokenFileError};
+use kite_conn::{Event, OpenError, ParkReason, Phase, Severity};
 use kite_manager::{Events, Manager, ManagerEvent, Seat};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
-use crate::console::{logs, paths};
+use crate::console::logs;
 use crate::exit::CliError;
+use crate::feed::TokenFiles;
 use crate::feed::outage::Outage;
 use crate::feed::refusal;
-use crate::feed::token_wait::{Change, TokenWait};
+use crate::feed::token_wait::TokenWait;
 use crate::format::times;
 
 /// Interval of checking the connections.
@@ -69,11 +70,8 @@ pub(crate) struct Link<'m> {
     news: VecDeque<News>,
     seconds: Interval,
     is_up: bool,
-    /// The file in which a new token will appear.
-    token_file: Option<TokenFile>,
-    token_wait: TokenWait,
-    /// What is wrong with the file, as it was said last.
-    file_problem: Option<TokenFileError>,
+    /// The accounts whose tokens come from files, by their index.
+    token_waits: BTreeMap<usize, TokenWait>,
     outage: Outage,
     /// Whether the user may choose the number of connections.
     has_choice: bool,
@@ -87,7 +85,7 @@ impl<'m> Link<'m> {
     pub(crate) fn open(
         manager: &'m Manager,
         server: impl Into<String>,
-        token_file: Option<TokenFile>,
+        token_files: TokenFiles,
     ) -> Result<Self, CliError> {
         let events = manager.events();
         // Not `start`, which stops the manager if the token is refused or after `connect_timeout`.
@@ -104,9 +102,10 @@ impl<'m> Link<'m> {
             news: VecDeque::new(),
             seconds,
             is_up: false,
-            token_file,
-            token_wait: TokenWait::default(),
-            file_problem: None,
+            token_waits: token_files
+                .into_iter()
+                .map(|(index, account, file)| (index, TokenWait::new(account, file)))
+                .collect(),
             outage: Outage::default(),
             has_choice: false,
         })
@@ -143,15 +142,21 @@ impl<'m> Link<'m> {
     /// token, or because the server was never reached although it was tried.
     pub(crate) fn lacks_connections(&self) -> bool {
         self.count_parked().0 > 0
-            || self.token_wait.lasts()
+            || self.waits_for_token()
             || (!self.is_up && self.outage.is_said())
+    }
+
+    fn waits_for_token(&self) -> bool {
+        self.token_waits.values().any(TokenWait::lasts)
     }
 
     fn on_event(&mut self, event: ManagerEvent) -> Result<(), CliError> {
         if let ManagerEvent::Connection { seat, event } = &event
-            && let Some(change) = self.token_wait.on_event(seat, event)
+            && let Some(wait) = self.token_waits.get_mut(&seat.account_index)
+            && let Some(note) = wait.on_event(seat, event)
         {
-            self.on_token(change);
+            self.outage = Outage::said_at(Instant::now());
+            self.note(note);
         }
         match &event {
             // Reported with what follows from it, and only once for all connections.
@@ -168,28 +173,6 @@ impl<'m> Link<'m> {
     fn on_up(&mut self) {
         if !std::mem::replace(&mut self.is_up, true) {
             self.news.push_back(News::Up);
-        }
-    }
-
-    /// Notes once for all connections that a token is waited for, or was found.
-    fn on_token(&mut self, change: Change) {
-        let Some(file) = &self.token_file else { return };
-        self.file_problem = None;
-        match change {
-            Change::Began(why) => {
-                self.outage = Outage::said_at(Instant::now());
-                let is_key = why.as_ref().is_some_and(OpenError::is_invalid_credentials);
-                let (what, other) = match is_key {
-                    true => ("api_key or access token", "; another api_key needs a restart"),
-                    false => ("access token", ""),
-                };
-                let (path, why) = (paths::shown(file.path()), why.map(|why| format!(": {why}")));
-                self.note(format!(
-                    "{what} refused; waiting for a new access_token in {path}{other}{}",
-                    why.unwrap_or_default()
-                ));
-            }
-            Change::Ended => self.note("found a new access token".to_owned()),
         }
     }
 
@@ -217,17 +200,14 @@ impl<'m> Link<'m> {
         if live > 0 {
             self.on_up();
         }
-        if !statuses.iter().any(|(it, _)| it.phase == Phase::Renewing)
-            && let Some(change) = self.token_wait.on_none_waiting()
-        {
-            self.on_token(change);
-        }
-        self.note_file_problem();
+        let is_any_waiting = statuses.iter().any(|(it, _)| it.phase == Phase::Renewing);
+        let notes = self.token_waits.values_mut().filter_map(|it| it.on_second(is_any_waiting));
+        self.news.extend(notes.map(News::Note));
         // A parked connection was reported when it was parked.
         let down = statuses.iter().map(|(it, _)| it);
         let down = down.filter(|it| !matches!(it.phase, Phase::Live | Phase::Parked));
         // A refused token is said with the wait for a new one.
-        let is_said = |failure: &OpenError| self.token_file.is_some() && failure.is_auth();
+        let is_said = |failure: &OpenError| !self.token_waits.is_empty() && failure.is_auth();
         let failure = down.clone().find_map(|it| it.last_failure.as_ref());
         let failure = failure.filter(|failure| !is_said(failure));
         let which = match statuses.len() {
@@ -236,11 +216,11 @@ impl<'m> Link<'m> {
         };
         let fewer = live.max(1);
         let fewer = (self.has_choice && fewer < statuses.len()).then_some(fewer);
-        let what = match &self.token_file {
-            Some(file) if self.token_wait.lasts() => {
-                Some(format!("a new access_token in {}", paths::shown(file.path())))
-            }
-            _ => failure.map(|failure| {
+        let tokens = self.token_waits.values().filter(|it| it.lasts()).map(TokenWait::what);
+        let tokens: Vec<String> = tokens.collect();
+        let what = match tokens.is_empty() {
+            false => Some(tokens.join(" and ")),
+            true => failure.map(|failure| {
                 let advice = refusal::advice(failure, fewer).map(|it| format!("; {it}"));
                 format!("{}{which}: {failure}{}", self.server, advice.unwrap_or_default())
             }),
@@ -249,22 +229,6 @@ impl<'m> Link<'m> {
             let lasts = lasts.map(|it| format!(" for {}", times::span(it))).unwrap_or_default();
             self.note(format!("waiting{lasts} for {what}"));
         }
-    }
-
-    /// Notes what is wrong with the file, while a token is waited for.
-    fn note_file_problem(&mut self) {
-        let Some(file) = self.token_file.as_ref().filter(|_| self.token_wait.lasts()) else {
-            return;
-        };
-        let problem = file.problem();
-        if problem == self.file_problem {
-            return;
-        }
-        if let Some(problem) = &problem {
-            let text = format!("cannot use {} yet: {problem}", paths::shown(file.path()));
-            self.news.push_back(News::Note(text));
-        }
-        self.file_problem = problem;
     }
 
     fn note(&mut self, text: String) {
@@ -280,7 +244,7 @@ impl fmt::Debug for Link<'_> {
 
 #[cfg(test)]
 mod tests {
-    use kite_conn::Credentials;
+    use kite_conn::{Credentials, TokenFile};
     use tokio::time::timeout;
 
     use super::*;
@@ -296,7 +260,7 @@ mod tests {
 
     /// Waits until the link waits for a token, or returns its error.
     async fn outcome(link: &mut Link<'_>) -> Result<(), CliError> {
-        while !link.token_wait.lasts() {
+        while !link.waits_for_token() {
             link.next().await?;
         }
         Ok(())
@@ -310,13 +274,13 @@ mod tests {
         std::fs::write(refused_token.path(), text).unwrap();
         let file = TokenFile::new(refused_token.path());
         let manager = refused(&server, 3, Some(&file));
-        let mut link = Link::open(&manager, "a server", Some(file)).unwrap();
+        let mut link = Link::open(&manager, "a server", vec![(0, None, file)]).unwrap();
         let mut lines = Vec::new();
         let are_waiting = || {
             let connections = manager.snapshot().connections;
             connections.iter().all(|it| it.phase == Phase::Renewing)
         };
-        while !(are_waiting() && link.token_wait.lasts()) {
+        while !(are_waiting() && link.waits_for_token()) {
             // Those that wait after the first are no news.
             if let Ok(news) = timeout(Duration::from_millis(1), link.next()).await {
                 lines.extend(news.unwrap().line());
@@ -340,7 +304,8 @@ mod tests {
             let file = (round % 2 == 0).then(|| TokenFile::new("of a test"));
             let has_file = file.is_some();
             let manager = refused(&server, 1, file.as_ref());
-            let mut link = Link::open(&manager, "a server", file).unwrap();
+            let files = file.into_iter().map(|file| (0, None, file)).collect();
+            let mut link = Link::open(&manager, "a server", files).unwrap();
             while manager.snapshot().connections[0].phase == Phase::Opening {
                 tokio::task::yield_now().await;
             }

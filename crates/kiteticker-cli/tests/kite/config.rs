@@ -91,6 +91,39 @@ fn several_accounts_carry_more_than_one_can() {
     assert_eq!(ended.code, Some(0), "{ended:?}");
 }
 
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn each_of_several_accounts_waits_for_its_own_token() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let sim = kite_sim::Sim::builder().account("second", "yesterday").start().await;
+    let sim = sim.expect("a server");
+    account_file(directory.path(), "sim_api_key", "sim_access_token");
+    account_file(directory.path(), "second", "yesterday");
+    sim.set_access_token("second", "tomorrow");
+    let mut file = format!(
+        "[relay]\nlisten = '127.0.0.1:0'\n[feed]\nendpoint = '{}'\nconnections = 1\n\
+         instruments = ['408065']\n",
+        sim.endpoint()
+    );
+    for key in ["sim_api_key", "second"] {
+        file += &format!("[[feed.account]]\nname = '{key}'\ncredentials = '{key}.credentials'\n");
+    }
+    let file = settings(directory.path(), &file);
+    let serving = Running::start(kite(&["serve", "--json", "--config", &file]));
+    serving.wait_until_error("connection 1 of sim_api_key: up\n");
+    serving.wait_until_error("access token of second refused; waiting for a new access_token in ");
+    let path = directory.path().join("second.credentials");
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    std::fs::set_permissions(path, open).expect("permissions");
+    serving.wait_until_error("yet: other users can access it (mode 644)\n");
+    account_file(directory.path(), "second", "tomorrow");
+    serving.wait_until_error("found a new access token of second\n");
+    serving.wait_until_error("connection 1 of second: up\n");
+    serving.interrupt();
+    let ended = tokio::task::spawn_blocking(|| serving.ended()).await.expect("it ends");
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}
+
 #[test]
 fn a_check_says_whether_it_would_start_and_connects_nowhere() {
     let directory = tempfile::tempdir().expect("a directory");

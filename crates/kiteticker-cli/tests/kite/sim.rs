@@ -231,3 +231,26 @@ fn a_start_that_is_no_time_is_invalid_usage() {
         assert_eq!(ended.code, Some(2), "{ended:?}");
     }
 }
+
+#[test]
+fn its_login_page_and_api_are_printed_and_its_tokens_die_when_asked() {
+    let line = ["sim", "--json", "--token-dies", "1ms", "--login-fault", "expired,slow:5"];
+    let mut sim = Running::start(kite(&line));
+    let report: Value = serde_json::from_str(&sim.line()).expect("JSON");
+    let api = report["api_url"].as_str().expect("a URL");
+    assert!(api.starts_with("http://127.0.0.1:"), "{report}");
+    assert_eq!(report["login_url"], format!("{api}/connect/login"));
+    assert_eq!(report["accounts"][0]["api_secret"], "sim_api_secret");
+    sim.wait_until_error("the access tokens have died\n");
+    let endpoint = report["endpoint"].as_str().expect("an endpoint");
+    let url = format!("{endpoint}/?api_key=sim_api_key&access_token=sim_access_token");
+    let (_, head) = Socket::ask(&url);
+    assert!(head.starts_with("HTTP/1.1 403 "), "{head}");
+    sim.interrupt();
+    let ended = sim.ended();
+    assert_eq!((ended.json()["logins"].as_u64(), ended.code), (Some(0), Some(0)), "{ended:?}");
+    for wrong in [["--login-fault", "dies"], ["--redirect-url", "https://example.com"]] {
+        let ended = run(&mut kite(&["sim", wrong[0], wrong[1]]));
+        assert_eq!(ended.code, Some(2), "{ended:?}");
+    }
+}

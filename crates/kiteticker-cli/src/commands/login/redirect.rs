@@ -5,7 +5,7 @@ use std::fmt;
 use kite_conn::Secret;
 use kite_conn::rustls::crypto::ring;
 use kite_server::request::form_value;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use subtle::ConstantTimeEq as _;
 
 use crate::exit::CliError;
@@ -41,7 +41,8 @@ impl fmt::Debug for State {
 
 /// Returns the URL of the login page.
 pub(super) fn login_url(page: &str, api_key: &str, state: &State) -> String {
-    let escaped = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'-');
+    let escaped = |text: &str| utf8_percent_encode(text, ESCAPED).to_string();
     let (key, passed) = (escaped(api_key), escaped(&format!("state={}", state.0)));
     format!("{page}?v=3&api_key={key}&redirect_params={passed}")
 }

@@ -53,7 +53,7 @@ pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Stat
                 .help("choose another directory, or another --prefix"));
         }
     }
-    let token_file = feed.token_file();
+    let token_files = feed.token_files();
     let of_lists = daily::listed_by_kite(&feed, args.instruments.instruments_file.is_some());
     let OpenFeed { builder, sim, title } =
         feed.open(feed::connections_for(instruments.len())).await?;
@@ -83,7 +83,7 @@ pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Stat
         .subscribe(&tokens, args.instruments.mode)
         .map_err(|error| CliError::unable("cannot subscribe").because(error))?;
     let mut progress = Progress::new(args.report_every, Instant::now());
-    let ended = match Link::open(&manager, &title, token_file) {
+    let ended = match Link::open(&manager, &title, token_files) {
         Ok(link) => {
             let (manager, sim, recorder) = (&manager, sim.as_ref(), &recorder);
             let (unseen, names, report_every) = (&unseen, &names, args.report_every);

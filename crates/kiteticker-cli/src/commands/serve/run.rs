@@ -59,7 +59,7 @@ pub(super) async fn run(plan: Plan, output: Output, stop: Stop) -> Result<Status
         output.note("ended before the relay began");
         return Ok(Status::Done);
     };
-    let token_file = feed.token_file();
+    let token_files = feed.token_files();
     let (files, kept) = (feed.credential_files(), feed.clone());
     let is_unpaced = matches!(&feed, Feed::Replay(replay) if replay.speed == Speed::Max);
     let tape = Tape::prepare(&settings, &feed, names.clone()).await?;
@@ -118,7 +118,7 @@ pub(super) async fn run(plan: Plan, output: Output, stop: Stop) -> Result<Status
     let _made = greet(&relay, status.as_deref(), settings.json, output)?;
 
     let mut progress = Progress::new(settings.report_every, Instant::now());
-    let ended = match Link::open(&manager, &title, token_file) {
+    let ended = match Link::open(&manager, &title, token_files) {
         Ok(link) => {
             let link = link.with_choice_of_connections();
             let serving = Serving {
