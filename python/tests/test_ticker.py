@@ -86,6 +86,24 @@ done((threads, names("connect", "error")))
     assert found == ["connect", "connect"]
 
 
+def test_a_ticker_that_connects_again_records_on(serve, program, tmp_path):
+    source = """
+kws = ticker(record_to=settings["to"])
+def on_close(ws, code, reason):
+    note("close")
+    if names().count("close") < 3:
+        ws.connect()
+    else:
+        done(names("close", "open"))
+kws.on_close = on_close
+kws.on_open = lambda ws: (note("open"), ws.close())
+kws.connect()
+"""
+    found = program("kiteticker", source, serve("sim"), to=str(tmp_path)).result()
+    assert found == ["open", "close"] * 3
+    assert len(list(tmp_path.glob("*.ktape"))) > 0
+
+
 def test_exceptions_reach_the_log_and_the_hook(serve, program):
     source = """
 import logging, sys

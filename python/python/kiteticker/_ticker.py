@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, unquote
 
 from ._events import ConnectResponse, Gap
 from ._native import Feed
-from ._session import Session
+from ._session import FINISH_S, Session
 from ._tokens import tokens_of
 
 __all__ = ["ConnectResponse", "Gap", "KiteTicker"]
@@ -129,6 +129,7 @@ class KiteTicker:
 
         self._credentials = _Credentials(api_key, access_token)
         self._session: Session | None = None
+        self._opened: Feed | None = None
         self._lock = threading.RLock()
         # The arguments of the last connect, for a token that is set later.
         self._disable_ssl_verification = False
@@ -298,6 +299,9 @@ class KiteTicker:
         return [(operator.index(token), mode) for token, mode in self.subscribed_tokens.items()]
 
     def _open(self) -> Feed:
+        if self._opened is not None and self.record_to is not None:
+            # The directory is free once the recording before is written.
+            self._opened.wait_closed(FINISH_S)
         access_token, query = self._credentials.split()
         proxy = self._proxy
         settings = SimpleNamespace(
@@ -311,7 +315,9 @@ class KiteTicker:
             slow=self.slow,
             record_to=self.record_to,
         )
-        return Feed(self._credentials.api_key, access_token, self._wanted(), self.tz, settings)
+        api_key = self._credentials.api_key
+        self._opened = Feed(api_key, access_token, self._wanted(), self.tz, settings)
+        return self._opened
 
 
 class _Credentials:
