@@ -11,6 +11,7 @@ mod problems;
 mod relay;
 #[cfg(test)]
 mod tests;
+mod written;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -100,5 +101,5 @@ fn read(file: &Path, text: &str) -> Result<Config, Vec<Problem>> {
     if problems.has_any() {
         return Err(problems.sorted());
     }
-    Ok(Config { settings, written: document.written() })
+    Ok(Config { settings, written: written::keys(document.table()) })
 }

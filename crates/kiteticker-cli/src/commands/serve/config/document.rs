@@ -62,12 +62,9 @@ impl<'d> Document<'d> {
         Section::new(place, String::new(), 1, &self.table)
     }
 
-    /// Returns each key that is set outside of tables in lists, and its value in a form in which
-    /// equal values are equal.
-    pub(super) fn written(&self) -> BTreeMap<String, String> {
-        let mut all = BTreeMap::new();
-        flatten("", &self.table, &mut all);
-        all
+    /// Returns everything.
+    pub(super) fn table(&self) -> &DeTable<'d> {
+        &self.table
     }
 }
 
@@ -373,36 +370,4 @@ fn nearest(key: &str, known: &[&'static str]) -> Option<&'static str> {
     let distance = |known: &str| strsim::osa_distance(&key, known);
     let near = known.iter().copied().min_by_key(|known| distance(known))?;
     (distance(near) <= 1.max(near.len() / 3)).then_some(near)
-}
-
-fn flatten(path: &str, table: &DeTable<'_>, all: &mut BTreeMap<String, String>) {
-    for (key, value) in table {
-        let key = match path.is_empty() {
-            true => key.as_ref().to_string(),
-            false => format!("{path}.{}", key.as_ref()),
-        };
-        match value.as_ref() {
-            DeValue::Table(table) => flatten(&key, table, all),
-            value => drop(all.insert(key, canonical(value))),
-        }
-    }
-}
-
-fn canonical(value: &DeValue<'_>) -> String {
-    match value {
-        DeValue::String(text) => format!("{text:?}"),
-        DeValue::Integer(number) => number.to_string(),
-        DeValue::Float(number) => number.to_string(),
-        DeValue::Boolean(value) => value.to_string(),
-        DeValue::Datetime(time) => time.to_string(),
-        DeValue::Array(all) => {
-            let all: Vec<String> = all.iter().map(|value| canonical(value.as_ref())).collect();
-            format!("[{}]", all.join(","))
-        }
-        DeValue::Table(table) => {
-            let mut all = BTreeMap::new();
-            flatten("", table, &mut all);
-            format!("{all:?}")
-        }
-    }
 }
