@@ -175,7 +175,7 @@ mod tests {
         assert_eq!((incidents.last[0].unix_ms, incidents.last[KEPT - 1].unix_ms), (3, 102));
         let Incident { severity, kind, text, .. } = &incidents.last[0];
         assert_eq!((*severity, *kind), ("error", "dark"));
-        let words = "connection 1 of mine: down; no other connection has room for 2 of its \
+        let words = "connection 1 of mine: down; no live connection has room for 2 of its \
                      instruments";
         assert_eq!(text, words);
     }

@@ -179,7 +179,7 @@ impl<'m> Link<'m> {
     fn on_parked(&mut self, seat: &Seat, reason: ParkReason) -> Result<(), CliError> {
         let (parked, connections) = self.count_parked();
         if parked < connections {
-            self.note(format!("{seat} gave up, the others continue: {reason}"));
+            self.note(format!("{seat} gave up: {reason}"));
             return Ok(());
         }
         let what =

@@ -9,6 +9,9 @@ use kite_tape::RecorderStats;
 use crate::format::numbers::counted;
 use crate::format::times;
 
+/// How long writing has to work before it is said to. On a full disk a small block may still fit.
+const SETTLED: Duration = Duration::from_secs(5);
+
 /// When something is due that is repeated while it lasts.
 #[derive(Debug)]
 pub(crate) struct Progress {
@@ -18,13 +21,22 @@ pub(crate) struct Progress {
     failures: u64,
     /// Since when writing has failed.
     failing_since: Option<Instant>,
+    /// Since when writing has worked after that.
+    working_since: Option<Instant>,
     /// The last warning's cause, and when it was given.
     warned: Option<(String, Instant)>,
 }
 
 impl Progress {
     pub(crate) fn new(every: Duration, now: Instant) -> Self {
-        Self { every, line: now, failures: 0, failing_since: None, warned: None }
+        Self {
+            every,
+            line: now,
+            failures: 0,
+            failing_since: None,
+            working_since: None,
+            warned: None,
+        }
     }
 
     /// Returns whether a regular line is due.
@@ -40,16 +52,17 @@ impl Progress {
     pub(crate) fn warning(&mut self, stats: &RecorderStats, now: Instant) -> Option<String> {
         let is_new = stats.failures > std::mem::replace(&mut self.failures, stats.failures);
         let lost = || format!("{} lost so far", counted(stats.lost, "frame"));
-        if !stats.is_failing
-            && let Some(since) = self.failing_since.take()
-        {
-            self.warned = None;
-            let lasted = times::span(now.duration_since(since));
+        if !stats.is_failing && !is_new {
+            let since = self.failing_since?;
+            let until = *self.working_since.get_or_insert(now);
+            if now.duration_since(until) < SETTLED {
+                return None;
+            }
+            (self.failing_since, self.working_since, self.warned) = (None, None, None);
+            let lasted = times::span(until.duration_since(since));
             return Some(format!("writing works again after {lasted}; {}", lost()));
         }
-        if !stats.is_failing && !is_new {
-            return None;
-        }
+        self.working_since = None;
         let error = stats.last_error.clone().unwrap_or_default();
         let is_known = self
             .warned
@@ -99,10 +112,25 @@ mod tests {
         }
         let still = "disk full; the recording goes on, 62 frames lost so far";
         assert_eq!(progress.warning(&full(62), after(62)).as_deref(), Some(still));
-        let over = progress.warning(&stats(62, false, "disk full"), after(72)).unwrap();
+        let works = || stats(62, false, "disk full");
+        for second in 72..77 {
+            assert_eq!(progress.warning(&works(), after(second)), None);
+        }
+        let over = progress.warning(&works(), after(77)).unwrap();
         assert!(over.starts_with("writing works again after 1 min"), "{over}");
-        assert_eq!(progress.warning(&stats(62, false, "disk full"), after(73)), None);
-        assert!(progress.warning(&full(63), after(74)).is_some(), "it begins again");
+        assert_eq!(progress.warning(&works(), after(78)), None);
+        assert!(progress.warning(&full(63), after(79)).is_some(), "it begins again");
+    }
+
+    #[test]
+    fn a_full_disk_on_which_a_small_block_fits_is_still_full() {
+        let start = Instant::now();
+        let mut progress = Progress::new(MINUTE, start);
+        assert!(progress.warning(&stats(1, true, "disk full"), start).is_some());
+        for second in 1..60 {
+            let stats = stats(1 + second / 4, second % 4 == 0, "disk full");
+            assert_eq!(progress.warning(&stats, start + Duration::from_secs(second)), None);
+        }
     }
 
     #[test]

@@ -150,12 +150,13 @@ pub(super) fn summary(stats: &RelayStats, at_end: &RelayStats) -> String {
     let mut text = format!("{count}, {}\n", totals(stats));
     for client in &stats.clients {
         text += &format!(
-            "{}: {}, {} out, {} conflated, {} dropped; {}\n",
+            "{}: {}, {} out, {} conflated, {} dropped{}; {}\n",
             client.name,
             counted(client.accepted, "socket"),
             counted(client.out, "tick"),
             grouped(client.replaced),
             grouped(client.dropped),
+            unsent(client),
             ends(client, open_at_end(client, at_end))
         );
         text += &clients::commands(client.refused_commands, client.ignored_commands);
@@ -164,6 +165,14 @@ pub(super) fn summary(stats: &RelayStats, at_end: &RelayStats) -> String {
         text += &format!("refused with {status}: {}\n", counted(*refused, "handshake"));
     }
     text
+}
+
+/// Returns what was queued for sockets that ended, if anything.
+fn unsent(client: &ClientStats) -> String {
+    match client.unsent {
+        0 => String::new(),
+        ticks => format!(", {} unsent", grouped(ticks)),
+    }
 }
 
 fn open_at_end(client: &ClientStats, at_end: &RelayStats) -> usize {
@@ -232,7 +241,11 @@ pub(super) fn losses(stats: &RelayStats, is_complete: bool) -> Vec<String> {
     for (count, noun, what) in [
         (stats.ticks_missed, "tick", "dropped before the relay, which was too slow for the feed"),
         (stats.dropped, "tick", "dropped because clients read too slowly"),
-        (sum(|it| it.too_slow), "socket", "closed because the client read too slowly"),
+        (
+            sum(|it| it.too_slow),
+            "socket",
+            "closed because the client read too slowly, with what was queued for it",
+        ),
         (sum(|it| it.stalled), "socket", "reset because the client took no byte"),
     ] {
         if count > 0 {
@@ -262,7 +275,7 @@ mod tests {
         at_end.clients = vec![client(|it| it.sockets = 1)];
         stats.clients = vec![client(|it| {
             (it.accepted, it.stalled, it.too_slow, it.violations) = (7, 1, 2, 1);
-            (it.out, it.replaced, it.dropped) = (2_000, 3, 4);
+            (it.out, it.replaced, it.dropped, it.unsent) = (2_000, 3, 4, 5);
             (it.refused_commands, it.ignored_commands) = (1, 2);
         })];
         (stats.ticks_in, stats.ticks_out, stats.gaps) = (1_000, 2_000, 1);
@@ -272,7 +285,7 @@ mod tests {
             summary(&stats, &at_end),
             "1 client, 1,000 ticks in, 2,000 out, 0 conflated, 0 dropped, 1 gap, \
              2 damaged frames\n\
-             desk: 7 sockets, 2,000 ticks out, 3 conflated, 4 dropped; 1 open at the end, 2 left, \
+             desk: 7 sockets, 2,000 ticks out, 3 conflated, 4 dropped, 5 unsent; 1 open at the end, 2 left, \
              1 reset because it took no byte, 2 closed because it read too slowly, \
              1 closed because it broke the WebSocket protocol\n\
              refused for too many instruments: 1 command\n\
@@ -305,7 +318,7 @@ mod tests {
         let expected = [
             "1 tick dropped before the relay, which was too slow for the feed",
             "2 ticks dropped because clients read too slowly",
-            "3 sockets closed because the client read too slowly",
+            "3 sockets closed because the client read too slowly, with what was queued for it",
             "4 sockets reset because the client took no byte",
         ];
         assert_eq!(losses(&stats, true), expected);
