@@ -4,7 +4,7 @@
 //! are two panic handlers; if `alloc` is linked there is no allocator. Either fails the build.
 //!
 //! With the feature `alloc` there is an allocator, and every feature of kite-wire except `std` is
-//! on: none of these needs `std` either.
+//! on: none of these needs `std` either, nor does kite-candles.
 #![no_std]
 
 use core::fmt;
@@ -29,6 +29,22 @@ static HEAP: linked_list_allocator::LockedHeap = linked_list_allocator::LockedHe
 #[cfg(feature = "alloc")]
 pub fn read(text: &str) -> Result<kite_wire::text::TextFrame, kite_wire::text::TextError> {
     kite_wire::text::TextFrame::parse(text)
+}
+
+/// Returns the volume of a frame's bars.
+///
+/// # Errors
+/// Returns an error if the settings are out of range.
+#[cfg(feature = "alloc")]
+pub fn bars(frame: &[u8], recv_unix_ns: u64) -> Result<u64, kite_candles::ConfigError> {
+    let mut candles = kite_candles::Candles::batch(kite_candles::Config::default())?;
+    let mut volume = 0;
+    let mut add = |item: kite_candles::Item| volume += item.bar().volume.unwrap_or(0);
+    for packet in Frame::walk(frame).packets() {
+        candles.on_packet(packet, recv_unix_ns, &mut add);
+    }
+    candles.finish(&mut add);
+    Ok(volume)
 }
 
 /// Decodes a frame and encodes it again.

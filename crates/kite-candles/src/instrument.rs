@@ -1,0 +1,295 @@
+//! One instrument: which bar a packet changes, and how.
+
+use kite_wire::ist::Day;
+use kite_wire::{Price, Segment};
+
+use crate::bar::{Bar, Item};
+use crate::counts::Counts;
+use crate::flags::Flags;
+use crate::gaps::Gaps;
+use crate::grid::Slot;
+use crate::kept::{KeptBars, Rules};
+use crate::session::{Session, Sessions};
+use crate::snapshot::{Arrival, Seen, Snapshot};
+use crate::trade::Trade;
+
+const NS_PER_S: u64 = 1_000_000_000;
+
+/// What an instrument needs to know to handle a packet.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Feed<'a> {
+    pub(crate) rules: &'a Rules,
+    pub(crate) sessions: &'a Sessions,
+    /// Since when there was input on this day, in Unix nanoseconds.
+    pub(crate) since_unix_ns: u64,
+}
+
+/// The state of an instrument.
+#[derive(Debug)]
+pub(crate) struct Instrument {
+    token: u32,
+    seen: Option<Seen>,
+    /// Day of the last packet, and its session.
+    hours: Option<(Day, Option<Session>)>,
+    /// Whether the next packet is one that later ones are only compared with.
+    needs_baseline: bool,
+    /// When the last such packet was received.
+    since_unix_ns: u64,
+    /// Whether the next packet is the first one after a gap.
+    after_gap: bool,
+    gaps: Gaps,
+    kept: KeptBars,
+    /// Day and session of the newest bar.
+    newest: Option<(Day, Session)>,
+}
+
+impl Instrument {
+    pub(crate) fn new(token: u32) -> Self {
+        Self {
+            token,
+            seen: None,
+            hours: None,
+            needs_baseline: true,
+            since_unix_ns: 0,
+            after_gap: false,
+            gaps: Gaps::default(),
+            kept: KeptBars::default(),
+            newest: None,
+        }
+    }
+
+    pub(crate) fn on_packet(
+        &mut self,
+        mut now: Snapshot,
+        recv_unix_ns: u64,
+        feed: Feed<'_>,
+        counts: &mut Counts,
+        out: &mut impl FnMut(Item),
+    ) {
+        self.advance(recv_unix_ns, feed.rules, out);
+        if self.gaps.is_open() {
+            self.kept.change_gaps(&mut self.gaps, |gaps| gaps.close(recv_unix_ns));
+        }
+        let day = Day::at_unix_ns(recv_unix_ns);
+        let session = self.start_day(day, feed);
+        // A time that is later than the grace allows is wrong, or our clock is.
+        let latest_s = recv_unix_ns.saturating_add(feed.rules.grace_ns) / NS_PER_S;
+        let is_past = |at: &u32| u64::from(*at) <= latest_s;
+        (now.traded_s, now.exchange_s) =
+            (now.traded_s.filter(is_past), now.exchange_s.filter(is_past));
+        if self.is_older(&now) {
+            counts.out_of_order += 1;
+            return;
+        }
+        let first_s = session.map(|session| feed.rules.grid.pre_open_s(day, session));
+        let recv_s = recv_unix_ns / NS_PER_S;
+        let has_started =
+            first_s.is_some_and(|first_s| i64::try_from(recv_s).is_ok_and(|at| at >= first_s));
+        let arrival = Arrival { day, has_started };
+        let is_today = |at: &u32| Day::at_unix_s((*at).into()) == day;
+        let at_unix_ns = now
+            .exchange_s
+            .filter(is_today)
+            .map_or(recv_unix_ns, |at| (u64::from(at) * NS_PER_S).min(recv_unix_ns));
+        let Some(seen) = self.seen.as_mut().filter(|_| !self.needs_baseline) else {
+            self.seen = Some(Seen::first(&now, arrival, at_unix_ns));
+            (self.since_unix_ns, self.after_gap) = (recv_unix_ns, false);
+            self.needs_baseline = false;
+            counts.baselines += 1;
+            self.on_open_interest(&now, recv_unix_ns);
+            return;
+        };
+        let before_unix_ns = seen.at_unix_ns;
+        let change = seen.update(&now, arrival, at_unix_ns);
+        let traded_s = now.traded_s.filter(is_today);
+        let trade = Trade {
+            change,
+            price: now.last_price,
+            open_interest: now.open_interest,
+            recv_unix_ns,
+            before_unix_ns,
+            by_arrival: traded_s.is_none(),
+            is_snapshot: core::mem::take(&mut self.after_gap),
+        };
+        if change.is_trade() {
+            let traded_s = traded_s.map_or(recv_s, u64::from);
+            self.on_trade(trade, traded_s, (day, session), feed.rules, counts, out);
+        }
+        self.on_open_interest(&now, recv_unix_ns);
+        self.kept.settle(recv_unix_ns, feed.rules, &self.gaps, out);
+    }
+
+    /// Fills and passes on the bars that have ended.
+    pub(crate) fn advance(&mut self, now_unix_ns: u64, rules: &Rules, out: &mut impl FnMut(Item)) {
+        while let Some(slot) = self.next_fill(rules) {
+            if rules.due_ns(slot.end) > now_unix_ns {
+                break;
+            }
+            self.fill(slot, rules, out);
+        }
+        self.kept.settle(now_unix_ns, rules, &self.gaps, out);
+    }
+
+    /// Passes on all that was not passed on.
+    pub(crate) fn finish(&mut self, now_unix_ns: u64, rules: &Rules, out: &mut impl FnMut(Item)) {
+        self.advance(now_unix_ns, rules, out);
+        self.kept.finish(&self.gaps, out);
+    }
+
+    /// Starts a stretch without a feed, which the next packet ends.
+    pub(crate) fn on_lost(
+        &mut self,
+        from_unix_ns: u64,
+        rules: &Rules,
+        counts: &mut Counts,
+        out: &mut impl FnMut(Item),
+    ) {
+        self.after_gap = true;
+        counts.late_gaps += u64::from(self.kept.may_lack(from_unix_ns, rules));
+        self.kept.change_gaps(&mut self.gaps, |gaps| gaps.open(from_unix_ns));
+        self.kept.settle(0, rules, &self.gaps, out);
+    }
+
+    /// Adds a stretch without a feed that has ended.
+    pub(crate) fn on_gap(
+        &mut self,
+        (from_unix_ns, to_unix_ns): (u64, u64),
+        rules: &Rules,
+        counts: &mut Counts,
+        out: &mut impl FnMut(Item),
+    ) {
+        self.after_gap = true;
+        counts.late_gaps += u64::from(self.kept.may_lack(from_unix_ns, rules));
+        self.kept.change_gaps(&mut self.gaps, |gaps| {
+            gaps.close(to_unix_ns);
+            gaps.add(from_unix_ns, to_unix_ns);
+        });
+        self.kept.settle(0, rules, &self.gaps, out);
+    }
+
+    /// Returns when there is something to do next, in Unix nanoseconds.
+    pub(crate) fn next_due_ns(&self, rules: &Rules) -> Option<u64> {
+        let ends = self.kept.next_due_ns(rules).filter(|_| rules.live);
+        let fills = self.next_fill(rules).map(|slot| rules.due_ns(slot.end));
+        ends.into_iter().chain(fills).min()
+    }
+
+    /// Returns the session of a day. The first packet of a day is compared with what was seen before
+    /// only if there was input since trading could start.
+    fn start_day(&mut self, day: Day, feed: Feed<'_>) -> Option<Session> {
+        if let Some((known, session)) = self.hours
+            && known == day
+        {
+            return session;
+        }
+        let session = feed.sessions.of(self.token, day);
+        let since_s = i64::try_from(feed.since_unix_ns / NS_PER_S).unwrap_or(i64::MAX);
+        let is_too_late =
+            session.is_some_and(|session| since_s > feed.rules.grid.first_s(day, session));
+        self.needs_baseline |= is_too_late;
+        self.hours = Some((day, session));
+        session
+    }
+
+    /// Returns whether the state of a packet is older than one that was seen.
+    fn is_older(&self, now: &Snapshot) -> bool {
+        let before = self.seen.and_then(|seen| seen.exchange_s);
+        now.exchange_s.is_some_and(|now| before.is_some_and(|before| now < before))
+    }
+
+    fn on_trade(
+        &mut self,
+        mut trade: Trade,
+        traded_s: u64,
+        (day, session): (Day, Option<Session>),
+        rules: &Rules,
+        counts: &mut Counts,
+        out: &mut impl FnMut(Item),
+    ) {
+        let volume = trade.volume();
+        counts.trades += 1;
+        counts.volume = counts.volume.saturating_add(volume);
+        let Some((session, slot)) =
+            session.and_then(|session| Some((session, rules.grid.slot(day, session, traded_s)?)))
+        else {
+            counts.outside_trades += 1;
+            counts.outside_volume = counts.outside_volume.saturating_add(volume);
+            return;
+        };
+        let price = self.price(trade.price);
+        if self.put(&trade, slot, (day, session), rules, out).is_none() {
+            // Its bar is older than all that are kept: its time of arrival decides.
+            trade.by_arrival = true;
+            let recv_s = trade.recv_unix_ns / NS_PER_S;
+            let arrival = rules.grid.slot(day, session, recv_s);
+            let placed =
+                arrival.and_then(|slot| self.put(&trade, slot, (day, session), rules, out));
+            if placed.is_none()
+                && let Some(kept) = self.kept.newest_mut()
+            {
+                trade.add_to(kept, price, rules);
+            }
+        }
+    }
+
+    /// Adds a trade to the bar of a slot; `None` if the bar is too old.
+    fn put(
+        &mut self,
+        trade: &Trade,
+        slot: Slot,
+        (day, session): (Day, Session),
+        rules: &Rules,
+        out: &mut impl FnMut(Item),
+    ) -> Option<()> {
+        while let Some(fill) = self.next_fill(rules).filter(|fill| fill.start < slot.start) {
+            self.fill(fill, rules, out);
+        }
+        let price = self.price(trade.price);
+        let is_newest = self.kept.newest().is_none_or(|newest| newest.bar.start < slot.start);
+        let new = Bar::empty(self.token, slot, price, self.start_flags(slot, day, session, rules));
+        let kept = self.kept.at(slot, new, rules, &self.gaps, out)?;
+        trade.add_to(kept, price, rules);
+        if is_newest {
+            self.newest = Some((day, session));
+        }
+        Some(())
+    }
+
+    /// Returns the flags of a new bar.
+    fn start_flags(&self, slot: Slot, day: Day, session: Session, rules: &Rules) -> Flags {
+        let first_s = u64::try_from(rules.grid.first_s(day, session)).unwrap_or(0);
+        let trades_from = slot.start.unix_ns().max(first_s.saturating_mul(NS_PER_S));
+        let mut flags = Flags::default();
+        flags.set_if(Flags::PARTIAL_START, self.since_unix_ns > trades_from);
+        flags
+    }
+
+    /// Returns the slot after the newest bar, if bars without trades are made.
+    fn next_fill(&self, rules: &Rules) -> Option<Slot> {
+        let (day, session) = self.newest.filter(|_| rules.fill)?;
+        rules.grid.slot(day, session, self.kept.newest()?.bar.end.get().into())
+    }
+
+    /// Makes a bar without trades after the newest one.
+    fn fill(&mut self, slot: Slot, rules: &Rules, out: &mut impl FnMut(Item)) {
+        let Some(before) = self.kept.newest().map(|kept| kept.bar) else { return };
+        let mut bar = Bar::empty(self.token, slot, before.close, Flags::CACHED_OPEN);
+        bar.volume = before.volume.map(|_| 0);
+        bar.open_interest = before.open_interest;
+        self.kept.at(slot, bar, rules, &self.gaps, out);
+    }
+
+    /// Sets the open interest of the bar in which a packet arrived.
+    fn on_open_interest(&mut self, now: &Snapshot, recv_unix_ns: u64) {
+        let Some(kept) = self.kept.newest_mut() else { return };
+        let within = kept.bar.start.unix_ns()..kept.bar.end.unix_ns();
+        if now.open_interest.is_some() && within.contains(&recv_unix_ns) {
+            kept.bar.open_interest = now.open_interest;
+            kept.touched = true;
+        }
+    }
+
+    fn price(&self, raw: i32) -> Price {
+        Price::new(raw, Segment::of_token(self.token))
+    }
+}

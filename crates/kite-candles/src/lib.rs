@@ -1,0 +1,41 @@
+//! Bars (candles) from the packets of Zerodha Kite Connect's market-data WebSocket, live or recorded.
+//!
+//! Kite sends snapshots, not trades. [`Candles`] compares each packet with the one before, and
+//! [`Flags`] mark the bars that are not exact. The rules are described in `docs/candles.md`.
+//!
+//! The crate is `no_std` with `alloc`, performs no I/O and reads no clock: the caller passes in
+//! packets with their times of arrival, and the time.
+//!
+//! | | |
+//! |---|---|
+//! | [`Candles`] | makes bars; [`Candles::live`] and [`Candles::batch`] |
+//! | [`Config`], [`Every`] | what bars to make |
+//! | [`Sessions`] | when instruments trade, with overrides by segment, instrument and date |
+//! | [`Bar`], [`Item`], [`Flags`] | the result |
+//! | [`Counts`] | what is in no bar |
+#![no_std]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod bar;
+mod candles;
+mod counts;
+mod every;
+mod flags;
+mod gaps;
+mod grid;
+mod instrument;
+mod kept;
+mod session;
+mod snapshot;
+mod trade;
+
+pub use bar::{Bar, Item};
+pub use candles::{Affected, Candles, Config, ConfigError};
+pub use counts::Counts;
+pub use every::{Every, EveryError};
+pub use flags::Flags;
+pub use session::{Scope, Session, SessionError, Sessions};

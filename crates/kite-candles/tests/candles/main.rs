@@ -1,0 +1,9 @@
+//! Bars from packets, as a user of the crate makes them.
+#![expect(clippy::unwrap_used, reason = "a step that fails ends the test")]
+
+mod feed;
+mod hours;
+mod missed;
+mod properties;
+
+mod rules;
