@@ -11,6 +11,48 @@ SUBSCRIBE = """
 calls = [("set_mode", "full", [408065, 256265])]
 """
 
+# A proxy that keeps what the client sends on each connection.
+PROXY = """
+import json, socket, threading
+
+connections = []
+
+def proxied(root, sent):
+    host, port = root.removeprefix("ws://").split(":")
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def copy(source, target, kept):
+        while data := source.recv(65536):
+            kept += data
+            target.sendall(data)
+
+    def serve():
+        for kept in sent:
+            client, server = listener.accept()[0], socket.create_connection((host, int(port)))
+            connections.append((client, server))
+            threading.Thread(target=copy, args=(client, server, kept), daemon=True).start()
+            threading.Thread(target=copy, args=(server, client, bytearray()), daemon=True).start()
+
+    threading.Thread(target=serve, daemon=True).start()
+    return f"ws://127.0.0.1:{listener.getsockname()[1]}"
+
+def drop():
+    for end in connections[0]:
+        end.shutdown(socket.SHUT_RDWR)
+
+def commands(sent):
+    # Short text frames, masked, after the request.
+    frames, found = bytes(sent).split(b"\\r\\n\\r\\n", 1)[1], []
+    while frames:
+        opcode, length = frames[0] & 15, frames[1] & 127
+        mask, payload = frames[2:6], frames[6 : 6 + length]
+        if opcode == 1:
+            text = bytes(byte ^ mask[at % 4] for at, byte in enumerate(payload))
+            found.append(json.loads(text)["a"])
+        frames = frames[6 + length :]
+    return found
+"""
+
 DIFFERENCES = {
     "an exception in on_ticks is logged, and the feed goes on": (
         SIM,
@@ -164,6 +206,21 @@ done([event[1][0]["mode"] for event in events[second:] if event[0] == "ticks"][0
 """,
         "quote",
         "full",
+    ),
+    "one subscribe after a reconnect": (
+        SIM,
+        PROXY
+        + """
+sent = [bytearray(), bytearray()]
+kws = ticker([("subscribe", [408065])], root=proxied(settings["root"], sent))
+kws.connect(threaded=True)
+wait_for(lambda: names().count("ticks") >= 1)
+drop()
+wait_for(lambda: names().count("open") == 2 and names()[-1] == "ticks")
+done([command for command in commands(sent[1]) if command == "subscribe"])
+""",
+        ["subscribe", "subscribe"],
+        ["subscribe"],
     ),
     "close and stop_retry before connect": (
         SIM,
