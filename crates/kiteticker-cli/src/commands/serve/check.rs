@@ -130,8 +130,11 @@ fn feed_line(settings: &Settings) -> String {
                     None => account.name.clone(),
                 });
             let accounts: Vec<String> = accounts.collect();
-            let each = if accounts.len() > 1 { " each" } else { "" };
-            format!("{}, account {}; {connections}{each}", endpoint.host(), accounts.join(" and "))
+            let accounts = match accounts.as_slice() {
+                [only] => format!("account {only}; {connections}"),
+                several => format!("accounts {}; {connections} each", several.join(" and ")),
+            };
+            format!("{}, {accounts}", endpoint.host())
         }
     }
 }
