@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kite_manager::{Credentials, LaneConfig, Manager, StreamConfig};
+use kite_manager::{Credentials, LaneConfig, Manager, Stamp, StreamConfig};
 use kite_server::{Admission, Changes, Door, DoorConfig, Origin, tls};
 use kite_wire::Mode;
 use parking_lot::Mutex;
@@ -197,7 +197,7 @@ impl RelayBuilder {
             manager: manager.clone(),
             stream,
             wishes,
-            losses: Losses::new(connections, self.heartbeats, now),
+            losses: Losses::new(connections, self.heartbeats, now, Stamp::now()),
             roster: Arc::clone(&roster),
             figures: Arc::clone(&figures),
             from_clients,

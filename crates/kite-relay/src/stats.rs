@@ -43,6 +43,8 @@ pub struct RelayStats {
     pub unsubscribed: u64,
     /// Gaps of the feed that were reported to clients.
     pub gaps: u64,
+    /// Times that a connection upstream whose socket stayed open received nothing for five seconds.
+    pub silences: u64,
     /// Handshakes refused, by HTTP status.
     pub refused: BTreeMap<u16, u64>,
     /// The address of the client that was refused last, by HTTP status.
@@ -201,6 +203,7 @@ pub(crate) struct HubFigures {
     pub(crate) damaged_frames: AtomicU64,
     pub(crate) ticks_leaner: AtomicU64,
     pub(crate) gaps: AtomicU64,
+    pub(crate) silences: AtomicU64,
 }
 
 /// All counts of a relay. Locked when a socket opens or ends, when a command is refused and to read
@@ -280,6 +283,7 @@ impl Figures {
             unsent: sum(|client| client.unsent),
             unsubscribed: sum(|client| client.unsubscribed),
             gaps: self.hub.gaps.load(Ordering::Relaxed),
+            silences: self.hub.silences.load(Ordering::Relaxed),
             refused,
             last_refused: BTreeMap::new(),
             clients,

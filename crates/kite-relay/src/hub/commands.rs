@@ -74,13 +74,14 @@ impl Hub {
 
     /// Applies changes, and sends a snapshot of what is known before anything newer.
     fn apply(&mut self, id: ClientId, changes: &Changes) {
-        self.wishes.apply(changes, Instant::now().into_std());
+        let now = Instant::now().into_std();
+        self.wishes.apply(changes, now);
         self.groups.apply(id, changes);
         if let Some(client) = self.clients.get(&id) {
             let instruments = self.groups.book_len(id) as u64;
             client.figures.instruments.store(instruments, Ordering::Relaxed);
         }
-        self.losses.on_changes(changes);
+        self.losses.on_changes(changes, now);
         self.forget_unsubscribed(id, changes);
         if let Some((frame, packets)) = self.table.snapshot(to_snapshot(changes)) {
             self.send_frame(id, frame.len(), ToClient::Snapshot(frame.into(), packets));
@@ -99,7 +100,7 @@ impl Hub {
         }
     }
 
-    /// Sends the errors about connections upstream that are due.
+    /// Sends the texts about outages upstream that are due.
     pub(super) fn send_errors(&mut self) {
         if self.losses.is_any_down() {
             self.update_statuses();

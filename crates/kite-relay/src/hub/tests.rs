@@ -1,7 +1,7 @@
 //! The hub with a manager that is not started, whose connections are therefore down, and clients
 //! without sockets, so that the clock can be paused.
 
-use kite_manager::Credentials;
+use kite_manager::{Credentials, Stamp};
 use kite_wire::{Command, Mode};
 use tokio::sync::mpsc;
 
@@ -32,7 +32,7 @@ impl Stage {
             manager: manager.clone(),
             stream: StreamConfig::default(),
             wishes: Wishes::new(WishesConfig::default(), [], now).unwrap(),
-            losses: Losses::new(1, heartbeats, now),
+            losses: Losses::new(1, heartbeats, now, Stamp::now()),
             roster: Arc::clone(&roster),
             figures: Arc::default(),
             from_clients,

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use kite_manager::{AccountId, OneLine, Phase, Stamp, StreamItem, TextItem, TextMessage};
 use kite_wire::{Mode, TickBatch};
@@ -12,7 +11,7 @@ use tokio::time::Instant;
 
 use super::{Hub, Inputs};
 use crate::client::ToClient;
-use crate::losses::Losses;
+use crate::losses::{self, SilenceChange};
 use crate::outage::Reason;
 use crate::wishes::UpstreamFull;
 
@@ -45,15 +44,16 @@ impl Hub {
             StreamItem::Ticks(ticks) => self.on_ticks(&ticks.batch.ticks),
             StreamItem::Conflated { ticks, .. } => self.on_ticks(&ticks.batch.ticks),
             StreamItem::Up { account, connection, .. } => {
-                self.losses.on_up(self.slot(&account, connection));
+                self.losses.on_up(self.slot(&account, connection), now, Stamp::now());
             }
-            StreamItem::Down { account, connection, .. } => {
-                self.losses.on_down(self.slot(&account, connection), now);
+            StreamItem::Down { account, connection, last_heard, .. } => {
+                self.losses.on_down(self.slot(&account, connection), now, last_heard);
                 self.update_placement();
             }
-            StreamItem::Gap { gap, .. } => {
+            StreamItem::Gap { account, connection, gap } => {
                 self.figures.hub.gaps.fetch_add(1, Ordering::Relaxed);
-                self.send_notices(Losses::gap(&gap, &self.groups));
+                self.send_notices(losses::gap(&gap, &self.groups));
+                self.losses.on_gap(self.slot(&account, connection), &gap, now);
             }
             StreamItem::Dropped { account, connection, frames, ticks, .. } => {
                 self.figures.hub.ticks_missed.fetch_add(ticks, Ordering::Relaxed);
@@ -120,10 +120,7 @@ impl Hub {
 
     /// Continues with the manager's next run.
     pub(super) fn on_stream_end(&mut self, inputs: &mut Inputs) {
-        let now = Instant::now().into_std();
-        for slot in 0..self.manager.accounts().len() * self.connections {
-            self.losses.on_down(slot, now);
-        }
+        self.losses.on_stopped(Instant::now().into_std(), Stamp::now());
         // The settings were valid at the start.
         if let Ok(stream) = self.manager.stream(self.stream_config.clone()) {
             inputs.stream = stream;
@@ -134,9 +131,11 @@ impl Hub {
 
     /// Records which connections opened their socket before the stream was created.
     pub(super) fn mark_live_connections(&mut self) {
+        let (now, at) = (Instant::now().into_std(), Stamp::now());
         for connection in self.manager.snapshot().connections {
             if connection.phase == Phase::Live {
-                self.losses.on_up(self.slot(&connection.account, connection.connection));
+                let slot = self.slot(&connection.account, connection.connection);
+                self.losses.on_up(slot, now, at);
             }
         }
     }
@@ -175,22 +174,35 @@ impl Hub {
         // The wishes fit, unless the application has subscribed other instruments itself.
         if let Err(error) = self.manager.subscribe(tokens, mode) {
             tracing::error!(%error, "instruments of clients not subscribed");
-            self.send_notices(Losses::not_subscribed(tokens, &self.groups));
+            self.send_notices(losses::not_subscribed(tokens, &self.groups));
         }
     }
 
     /// Updates why connections are down, and which are silent.
     pub(super) fn update_statuses(&mut self) {
-        let now = Stamp::now();
+        let (now, at) = (Instant::now().into_std(), Stamp::now());
         for (slot, (status, stats)) in self.manager.statuses().into_iter().enumerate() {
             if let Some(reason) = Reason::of(&status) {
-                self.losses.set_reason(slot, reason);
+                self.losses.set_reason(slot, reason, now);
             }
             // A hub that waits for a client reads nothing either, no matter what Kite sends.
-            if self.block.is_none() {
-                let heard = stats.last_message.max(stats.up_since);
-                self.losses
-                    .on_silence(slot, heard.map_or(Duration::ZERO, |heard| now.since(heard)));
+            if self.block.is_none()
+                && let Some(heard) = stats.last_message.max(stats.up_since)
+                && let Some(change) = self.losses.on_silence(slot, heard, at, now)
+            {
+                self.note_silence(slot, change);
+            }
+        }
+    }
+
+    fn note_silence(&self, slot: usize, change: SilenceChange) {
+        match change {
+            SilenceChange::Began => {
+                self.figures.hub.silences.fetch_add(1, Ordering::Relaxed);
+                tracing::warn!(slot, "connection silent: nothing received from Kite for 5 s");
+            }
+            SilenceChange::Ended(after) => {
+                tracing::info!(slot, ?after, "connection no longer silent");
             }
         }
     }
@@ -198,7 +210,8 @@ impl Hub {
     /// Updates which instruments are on connections that are down or silent.
     pub(super) fn update_placement(&mut self) {
         if self.losses.needs_placement() {
-            self.losses.set_placement(&self.manager.distribution());
+            let (now, at) = (Instant::now().into_std(), Stamp::now());
+            self.losses.set_placement(&self.manager.distribution(), now, at);
         }
     }
 
@@ -211,7 +224,7 @@ impl Hub {
         for (slot, (frames, ticks)) in std::mem::take(&mut self.dropped) {
             tracing::warn!(slot, frames, ticks, "frames dropped: the relay is too slow");
             let instruments = placement.get(slot).map(BTreeMap::keys).into_iter().flatten();
-            self.send_notices(Losses::dropped(frames, ticks, instruments.copied(), &self.groups));
+            self.send_notices(losses::dropped(frames, ticks, instruments.copied(), &self.groups));
         }
     }
 
@@ -241,7 +254,7 @@ impl Hub {
             self.figures.hub.damaged_frames.fetch_add(frames, Ordering::Relaxed);
             tracing::warn!(slot, frames, "frames damaged: what was unreadable is lost");
             let instruments = placement.get(slot).map(BTreeMap::keys).into_iter().flatten();
-            self.send_notices(Losses::damaged(frames, instruments.copied(), &self.groups));
+            self.send_notices(losses::damaged(frames, instruments.copied(), &self.groups));
         }
     }
 

@@ -43,6 +43,36 @@ async fn clients_are_informed_of_an_outage_and_of_what_it_missed() {
 }
 
 #[tokio::test]
+async fn what_is_subscribed_during_an_outage_has_an_end() {
+    let sim = quiet_sim().await;
+    let manager = crate::stage::manager(&sim).connections(2).build().unwrap();
+    manager.start().await.unwrap();
+    let relay = relay().start(&manager).await.unwrap();
+    let mut one = Client::with_snapshots(&relay, "one", &[ONE]).await;
+    sim.refuse_with(Some(Refusal::new(503, "")));
+    sim.drop_all();
+    one.read_until("the error", |it| it.text("error").is_some()).await;
+    // One after the other, as a program that subscribes them by different lines.
+    let mut two = Client::connect(&relay, "two").await;
+    two.subscribe(&[TWO]).await;
+    two.subscribe(&[256_265]).await;
+    two.read_until("the error", |it| it.text("error").is_some()).await;
+    let error = "No ticks from 2 instruments (256265 and 884737): the connection to Kite is down; \
+                 reconnecting.";
+    assert_eq!(two.text("error").unwrap(), error);
+    sim.refuse_with(None);
+    let named = |client: &Client| -> Vec<u64> {
+        let ends = client.texts.iter().map(|text| &text["data"]["resumed"]["instruments"]);
+        let named = ends.filter_map(|it| it.as_array()).flatten();
+        named.map(|token| token.as_u64().unwrap()).collect()
+    };
+    one.read_until("the gap", |it| it.text("message").is_some_and(|it| it["gap"].is_object()))
+        .await;
+    two.read_until("the ends", |it| named(it).len() == 2).await;
+    assert!(named(&one).is_empty() && one.texts.len() == 2, "{:?}", one.texts);
+}
+
+#[tokio::test]
 async fn clients_are_informed_of_damaged_frames() {
     let sim = quiet_sim().await;
     let manager = started(&sim).await;
@@ -118,7 +148,7 @@ async fn an_outage_of_several_connections_is_one_error_and_another_reason_a_seco
 }
 
 #[tokio::test]
-async fn a_silent_line_upstream_withholds_heartbeats_before_it_is_given_up() {
+async fn a_silent_line_upstream_is_reported_and_withholds_heartbeats_before_it_is_given_up() {
     let sim = quiet_sim().await;
     let manager = started(&sim).await;
     let relay = relay().start(&manager).await.unwrap();
@@ -137,10 +167,19 @@ async fn a_silent_line_upstream_withholds_heartbeats_before_it_is_given_up() {
         }
     };
     crate::stage::in_time("the end of heartbeats", silent).await;
-    assert!(manager.is_live() && one.text("error").is_none());
+    one.read_until("the error", |it| it.text("error").is_some()).await;
+    let error = "No ticks from 1 instrument (408065): nothing received from Kite for 5 s.";
+    assert_eq!(one.text("error").unwrap(), error);
+    assert!(manager.is_live());
     sim.go_silent(false);
     let heartbeats = one.heartbeats;
     one.read_until("a heartbeat again", |it| it.heartbeats > heartbeats).await;
+    one.read_until("the end", |it| it.text("message").is_some()).await;
+    let resumed = &one.text("message").unwrap()["resumed"];
+    assert_eq!(resumed["instruments"], serde_json::json!([ONE]));
+    assert!(resumed["from"].as_str().unwrap() < resumed["to"].as_str().unwrap(), "{resumed}");
+    let stats = relay.stats();
+    assert_eq!((one.texts.len(), stats.silences, stats.gaps), (2, 1, 0), "{:?}", one.texts);
 }
 
 #[tokio::test]

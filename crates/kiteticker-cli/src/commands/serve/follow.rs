@@ -11,6 +11,7 @@ use kite_tape::Recorder;
 use super::refusals::RefusalReports;
 use super::reload::{Reload, Reloaded};
 use super::report;
+use super::reported::Reported;
 use super::service::Service;
 use super::slow::SlowReports;
 use crate::clients::{Standstill, Waiting};
@@ -84,6 +85,7 @@ impl Serving<'_> {
         ask.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut slow = SlowReports::new(self.report_every);
         let mut refusals = RefusalReports::new(self.report_every);
+        let mut silences = Reported::new(self.report_every);
         let (mut waiting, mut standstill) = (Waiting::new(self.sockets), Standstill::default());
         let time_is_over = deadline.reached();
         let replayed = replayed(self.sim, self.relay, self.sockets);
@@ -134,6 +136,8 @@ impl Serving<'_> {
                     // The log has each of them.
                     if !logs::are_shown() {
                         warnings.extend(refusals.warnings(&stats, now));
+                        let before = silences.due("", &stats.silences, now);
+                        warnings.extend(before.map(|it| report::silences(stats.silences - it)));
                     }
                     warnings.iter().for_each(|text| status.warn(text));
                     if progress.is_line_due(now) && !output.is_live {

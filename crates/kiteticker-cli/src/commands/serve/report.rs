@@ -141,7 +141,16 @@ fn totals(stats: &RelayStats) -> String {
     if stats.damaged_frames > 0 {
         text += &format!(", {}", counted(stats.damaged_frames, "damaged frame"));
     }
+    if stats.silences > 0 {
+        text += &format!(", {}", counted(stats.silences, "silence"));
+    }
     text
+}
+
+/// Returns the warning that open connections have become silent.
+pub(super) fn silences(new: u64) -> String {
+    let connections = counted(new, "open connection");
+    format!("nothing received from Kite for 5 s on {connections}; clients are informed")
 }
 
 /// Returns the summary as text. `at_end` is what was counted before the clients were closed.
@@ -229,6 +238,7 @@ pub(super) fn json(stats: &RelayStats, at_end: &RelayStats) -> Value {
         "unsent": stats.unsent,
         "unsubscribed": stats.unsubscribed,
         "gaps": stats.gaps,
+        "silences": stats.silences,
         "refused": refused.collect::<serde_json::Map<_, _>>(),
         "clients": stats.clients.iter().map(client).collect::<Vec<_>>(),
     })
@@ -279,12 +289,12 @@ mod tests {
             (it.refused_commands, it.ignored_commands) = (1, 2);
         })];
         (stats.ticks_in, stats.ticks_out, stats.gaps) = (1_000, 2_000, 1);
-        stats.damaged_frames = 2;
+        (stats.damaged_frames, stats.silences) = (2, 1);
         stats.refused.insert(403, 2);
         assert_eq!(
             summary(&stats, &at_end),
             "1 client, 1,000 ticks in, 2,000 out, 0 conflated, 0 dropped, 1 gap, \
-             2 damaged frames\n\
+             2 damaged frames, 1 silence\n\
              desk: 7 sockets, 2,000 ticks out, 3 conflated, 4 dropped, 5 unsent; 1 open at the end, 2 left, \
              1 reset because it took no byte, 2 closed because it read too slowly, \
              1 closed because it broke the WebSocket protocol\n\
