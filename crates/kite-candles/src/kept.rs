@@ -96,6 +96,8 @@ impl KeptBars {
                 at = at.checked_sub(1)?;
                 self.bars.remove(0).pass_on(gaps, out);
             }
+            // The memory of an instrument is bounded by this.
+            self.bars.reserve_exact(rules.kept - self.bars.len());
             let missed_ns = gaps.closed_within(slot);
             self.bars.insert(at, Kept { bar: new, missed_ns, passed_on: None, touched: true });
         }

@@ -73,6 +73,11 @@ pub(crate) fn frame(ticks: &[Tick]) -> Vec<u8> {
     frame.finish().to_vec()
 }
 
+/// A live feed with the default settings.
+pub(crate) fn live() -> Feed {
+    Feed::live(Config::default())
+}
+
 /// Candles and what they passed on.
 pub(crate) struct Feed {
     pub(crate) candles: Candles,
