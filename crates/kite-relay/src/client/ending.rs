@@ -11,8 +11,9 @@ use crate::hub::ToHub;
 use crate::queue::{Overrun, Queue, QueueConfig, QueueCounts};
 use crate::stats::Fate;
 
-/// Time for a client to take the close frame after it was found too slow.
-const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
+/// Time for a client that was found too slow to read what the system holds for it, and the close
+/// frame after that.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Logged for a client that is reset when the relay stops.
 const CUT_OFF: &str = "client reset: it has not read all before the deadline";

@@ -241,6 +241,42 @@ async fn a_client_that_does_not_read_keeps_few_blocks_of_the_feed_alive() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_that_is_too_slow_is_reset_unless_it_reads_to_the_close_frame_within_ten_seconds()
+{
+    for (reads_after_s, code) in [(9, Some(1_008)), (11, None)] {
+        let queue = QueueConfig {
+            policy: SlowClients::Disconnect,
+            bytes: 4 * ROOM,
+            ..QueueConfig::default()
+        };
+        let mut stage = Stage::with(ROOM, queue).await;
+        // Fills what the client's side takes without reading.
+        stage.send(2 * ROOM, 1);
+        while stage.figures.stats([].into()).clients[0].out == 0 {
+            tokio::task::yield_now().await;
+        }
+        for _ in 0..100 {
+            stage.send(ROOM, 1);
+        }
+        assert!(matches!(stage.from_client.recv().await, Some(ToHub::Left { .. })));
+        tokio::time::sleep(Duration::from_secs(reads_after_s)).await;
+        let (mut frames, mut closed) = (0, None);
+        while let Some(Ok(message)) = stage.client.next().await {
+            match message {
+                ClientMessage::Close(frame) => closed = frame.map(|frame| frame.code.into()),
+                message => frames += usize::from(message.len() >= ROOM),
+            }
+        }
+        stage.task.await.unwrap();
+        assert_eq!(closed, code, "after {reads_after_s} s");
+        let one = &stage.figures.stats([].into()).clients[0];
+        assert_eq!((one.too_slow, one.sockets), (1, 0));
+        // What was handed over arrives before the close frame.
+        assert!(code.is_none() || frames as u64 == one.out, "{frames} of {one:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_burst_does_not_make_a_client_slow_that_takes_it() {
     let queue = QueueConfig { policy: SlowClients::Disconnect, ..QueueConfig::default() };
     let mut stage = Stage::with(16 << 20, queue).await;
