@@ -3,12 +3,14 @@
 use std::future::ready;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use kite_manager::OneLine;
 use kite_server::tls::{self, TlsAcceptor};
 use kite_server::{
-    Admission, Admitted, Connection, Door, HandshakeError, Opened, Place, Refusal, Socket,
-    SocketSlot, Throttle, Transport, listener, session,
+    Admission, Admitted, Connection, Door, HandshakeError, Opened, Place, Socket, SocketSlot,
+    Throttle, Transport, listener, session,
 };
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
@@ -59,8 +61,17 @@ pub(crate) struct Refusals(Mutex<Repeats<Option<IpAddr>, Refused>>);
 /// A refused handshake.
 #[derive(Debug)]
 struct Refused {
-    status: u16,
+    cause: Cause,
     peer: Option<SocketAddr>,
+}
+
+/// Why a handshake was refused.
+#[derive(Debug)]
+enum Cause {
+    /// Its request, with this HTTP status.
+    Status(u16),
+    /// Its TLS, for this reason.
+    Tls(String),
 }
 
 /// The server's certificate and key.
@@ -88,9 +99,9 @@ async fn accept(acceptor: Arc<Acceptor>, listener: TcpListener) {
 }
 
 impl Refusals {
-    fn note(&self, refusal: &Refusal, peer: Option<SocketAddr>) {
+    fn note(&self, cause: Cause, peer: Option<SocketAddr>) {
         let network = peer.map(|peer| Throttle::network(peer.ip()));
-        let refused = Refused { status: refusal.status(), peer };
+        let refused = Refused { cause, peer };
         let line = self.0.lock().note(network, refused, Instant::now().into_std());
         line.iter().for_each(Refused::log);
     }
@@ -114,8 +125,16 @@ impl Refusals {
 
 impl Refused {
     fn log(line: &Line<Self>) {
-        let Line { count, others, last: Self { status, peer } } = line;
-        tracing::warn!(count, others, status, ?peer, "client refused");
+        let Line { count, others, last: Self { cause, peer } } = line;
+        match cause {
+            Cause::Status(status) => {
+                tracing::warn!(count, others, status, ?peer, "client refused");
+            }
+            Cause::Tls(reason) => {
+                let reason = OneLine(reason);
+                tracing::warn!(count, others, %reason, ?peer, "client refused: TLS failed");
+            }
+        }
     }
 }
 
@@ -154,7 +173,11 @@ impl Acceptor {
                 }
             }
             Err(HandshakeError::Refused { refusal }) => {
-                self.refusals.note(&refusal, peer);
+                self.refusals.note(Cause::Status(refusal.status()), peer);
+            }
+            Err(HandshakeError::Connection { source }) if tls::is_refused(&source) => {
+                self.figures.refused_tls.fetch_add(1, Ordering::Relaxed);
+                self.refusals.note(Cause::Tls(source.to_string()), peer);
             }
             Err(error) => tracing::debug!(%error, ?peer, "no handshake"),
         }

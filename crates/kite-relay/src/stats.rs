@@ -47,6 +47,9 @@ pub struct RelayStats {
     pub silences: u64,
     /// Handshakes refused, by HTTP status.
     pub refused: BTreeMap<u16, u64>,
+    /// TLS handshakes that failed because of what the client sent, such as a request without TLS, or
+    /// because it refuses the certificate.
+    pub refused_tls: u64,
     /// The address of the client that was refused last, by HTTP status.
     pub last_refused: BTreeMap<u16, IpAddr>,
 }
@@ -214,6 +217,8 @@ pub(crate) struct Figures {
     clients: Mutex<BTreeMap<String, ClientFigures>>,
     /// Sockets whose clients had not taken everything when the relay stopped.
     cut_off: AtomicU64,
+    /// TLS handshakes refused.
+    pub(crate) refused_tls: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -285,6 +290,7 @@ impl Figures {
             gaps: self.hub.gaps.load(Ordering::Relaxed),
             silences: self.hub.silences.load(Ordering::Relaxed),
             refused,
+            refused_tls: self.refused_tls.load(Ordering::Relaxed),
             last_refused: BTreeMap::new(),
             clients,
         }

@@ -102,6 +102,14 @@ pub async fn accept(
     Ok(Box::new(acceptor.accept(transport).await?))
 }
 
+/// Returns whether a TLS handshake failed because of what the client sent, which was not TLS, has
+/// nothing in common with what this server supports, or says that the client refuses the
+/// certificate; the error's text says which. A client that only disconnects is no such failure.
+#[must_use]
+pub fn is_refused(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|source| source.is::<Error>())
+}
+
 impl Connection for TlsStream<Transport> {
     fn transport(&mut self) -> &mut Transport {
         self.get_mut().0

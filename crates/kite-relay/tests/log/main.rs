@@ -1,8 +1,11 @@
 //! What a relay logs, and what it does not.
 #![expect(clippy::unwrap_used, reason = "a step that fails ends the test")]
 
+#[path = "../relay/identity.rs"]
+mod identity;
 mod repeats;
 mod secrets;
+mod tls;
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};

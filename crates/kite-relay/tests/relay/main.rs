@@ -5,6 +5,7 @@ mod client;
 mod feed;
 mod frames;
 mod guests;
+mod identity;
 mod joining;
 mod losses;
 mod slow;

@@ -1,38 +1,20 @@
 //! A manager as the client of a relay, over TLS.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use kite_manager::{
     Credentials, Endpoint, LaneConfig, Manager, StreamConfig, StreamItem, TickStream, Tls,
 };
-use kite_relay::{Relay, SlowClients, TlsFiles};
+use kite_relay::{Relay, SlowClients};
 use kite_wire::Mode;
 use tempfile::TempDir;
 
 use crate::client::Packets;
+use crate::identity::write_identity;
 use crate::stage::{relay, sim, started, until};
 
 const INSTRUMENTS: u32 = 100;
-
-/// Writes a certificate for loopback and its key, and returns it in DER.
-fn write_identity(directory: &TempDir) -> (TlsFiles, Vec<u8>) {
-    let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
-    let write = |name: &str, kind: &str, der: &[u8]| {
-        let text = STANDARD.encode(der);
-        let path = directory.path().join(name);
-        fs::write(&path, format!("-----BEGIN {kind}-----\n{text}\n-----END {kind}-----\n"))
-            .unwrap();
-        path
-    };
-    let der = made.cert.der().to_vec();
-    let certificates = write("cert.pem", "CERTIFICATE", &der);
-    let key = write("key.pem", "PRIVATE KEY", &made.signing_key.serialize_der());
-    (TlsFiles { certificates, key }, der)
-}
 
 /// Takes what is queued.
 fn take(stream: &mut TickStream, packets: &mut Packets) {

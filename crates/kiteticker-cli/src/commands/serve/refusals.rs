@@ -15,6 +15,8 @@ use crate::format::numbers::counted;
 pub(super) struct RefusalReports {
     /// Handshakes by HTTP status.
     handshakes: Reported<BTreeMap<u16, u64>>,
+    /// Handshakes whose TLS failed.
+    tls: Reported<u64>,
     /// Commands by client.
     commands: Reported<u64>,
 }
@@ -22,12 +24,17 @@ pub(super) struct RefusalReports {
 impl RefusalReports {
     /// Creates one that warns of what goes on once in this time.
     pub(super) fn new(every: Duration) -> Self {
-        Self { handshakes: Reported::new(every), commands: Reported::new(every) }
+        let (handshakes, tls) = (Reported::new(every), Reported::new(every));
+        Self { handshakes, tls, commands: Reported::new(every) }
     }
 
     /// Returns the warnings that are due, with what was refused since the last ones.
     pub(super) fn warnings(&mut self, stats: &RelayStats, now: Instant) -> Vec<String> {
         let mut warnings: Vec<String> = self.handshakes(stats, now).into_iter().collect();
+        if let Some(before) = self.tls.due("", &stats.refused_tls, now) {
+            let handshakes = counted(stats.refused_tls - before, "handshake");
+            warnings.push(format!("{handshakes} refused because TLS failed; -v logs the reasons"));
+        }
         for client in &stats.clients {
             let Some(before) = self.commands.due(&client.name, &client.refused_commands, now)
             else {

@@ -173,6 +173,10 @@ pub(super) fn summary(stats: &RelayStats, at_end: &RelayStats) -> String {
     for (status, refused) in &stats.refused {
         text += &format!("refused with {status}: {}\n", counted(*refused, "handshake"));
     }
+    if stats.refused_tls > 0 {
+        let handshakes = counted(stats.refused_tls, "handshake");
+        text += &format!("refused because TLS failed: {handshakes}; -v logs the reasons\n");
+    }
     text
 }
 
@@ -226,6 +230,8 @@ pub(super) fn json(stats: &RelayStats, at_end: &RelayStats) -> Value {
         })
     };
     let refused = stats.refused.iter().map(|(status, count)| (status.to_string(), json!(count)));
+    let tls = (stats.refused_tls > 0).then(|| ("tls".to_owned(), json!(stats.refused_tls)));
+    let refused = refused.chain(tls);
     json!({
         "ticks_in": stats.ticks_in,
         "ticks_missed": stats.ticks_missed,
@@ -291,6 +297,7 @@ mod tests {
         (stats.ticks_in, stats.ticks_out, stats.gaps) = (1_000, 2_000, 1);
         (stats.damaged_frames, stats.silences) = (2, 1);
         stats.refused.insert(403, 2);
+        stats.refused_tls = 1;
         assert_eq!(
             summary(&stats, &at_end),
             "1 client, 1,000 ticks in, 2,000 out, 0 conflated, 0 dropped, 1 gap, \
@@ -300,7 +307,8 @@ mod tests {
              1 closed because it broke the WebSocket protocol\n\
              refused for too many instruments: 1 command\n\
              ignored in whole or in part: 2 commands; -v logs the reasons\n\
-             refused with 403: 2 handshakes\n"
+             refused with 403: 2 handshakes\n\
+             refused because TLS failed: 1 handshake; -v logs the reasons\n"
         );
     }
 
