@@ -155,7 +155,7 @@ impl Reader {
                 self.book.on_frame(&frame);
             }
             Some(Incoming::Text(text)) => self.on_text(&text),
-            Some(Incoming::Ping) => self.wrong("a ping"),
+            Some(Incoming::Ping) => self.socket.pong().await?,
             Some(Incoming::Pong) => {}
             Some(Incoming::Close(code)) => self.closed = Some(code),
         }

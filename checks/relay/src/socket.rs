@@ -123,6 +123,11 @@ impl Socket {
         self.send(PING, b"are you there").await
     }
 
+    /// Answers a ping, which has no payload.
+    pub(crate) async fn pong(&mut self) -> io::Result<()> {
+        self.send(PONG, &[]).await
+    }
+
     /// Sends a close frame with code 1000.
     pub(crate) async fn close(&mut self) -> io::Result<()> {
         self.send(CLOSE, &1_000_u16.to_be_bytes()).await

@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::changes::ClientId;
-use crate::client::{ClientContext, ClientTask};
+use crate::client::{ClientContext, ClientTask, PresenceConfig};
 use crate::hub::{Joined, ToHub};
 use crate::queue::QueueConfig;
 use crate::repeats::{Line, Repeats};
@@ -50,6 +50,7 @@ pub(crate) struct Acceptor {
     pub(crate) to_hub: UnboundedSender<ToHub>,
     pub(crate) queue: QueueConfig,
     pub(crate) stall: Duration,
+    pub(crate) presence: PresenceConfig,
     pub(crate) room: Option<Arc<Notify>>,
     pub(crate) refusals: Refusals,
 }
@@ -203,6 +204,7 @@ impl Acceptor {
             to_hub: self.to_hub.clone(),
             queue: self.queue.clone(),
             stall: self.stall,
+            presence: self.presence,
             figures: Arc::clone(&figures),
             all_figures: Arc::clone(&self.figures),
             room: self.room.clone(),

@@ -14,6 +14,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
 use crate::acceptor::{self, Acceptor, Refusals, TlsSetup};
+use crate::client::PresenceConfig;
 use crate::error::RelayError;
 use crate::hub::{self, Block, HubContext};
 use crate::losses::{Heartbeats, Losses};
@@ -57,6 +58,7 @@ pub struct RelayBuilder {
     is_insecure: bool,
     door: DoorConfig,
     stall: Duration,
+    presence: PresenceConfig,
 }
 
 impl Default for RelayBuilder {
@@ -72,6 +74,7 @@ impl Default for RelayBuilder {
             is_insecure: false,
             door: DoorConfig::default(),
             stall: STALL,
+            presence: PresenceConfig::default(),
         }
     }
 }
@@ -150,6 +153,15 @@ impl RelayBuilder {
         self
     }
 
+    /// Sets after how long without anything from a client it is sent a ping, which client libraries
+    /// answer by themselves, and how long after that it is reset if nothing has been received. One
+    /// that is sent 64 KiB meanwhile is not, but falls under [`RelayBuilder::stall`] if it takes no
+    /// more. Default 30 s and 60 s.
+    pub fn ping(mut self, after: Duration, answer_within: Duration) -> Self {
+        self.presence = PresenceConfig { ping_after: after, answer_within };
+        self
+    }
+
     /// Starts the relay. The manager may be started before or after; the relay continues with its
     /// next run if it is stopped and started again.
     ///
@@ -214,6 +226,7 @@ impl RelayBuilder {
             to_hub,
             queue: self.queue,
             stall: self.stall,
+            presence: self.presence,
             room,
             refusals: Refusals::default(),
         });

@@ -6,6 +6,7 @@
 
 mod budget;
 mod ending;
+mod presence;
 #[cfg(test)]
 mod tests;
 
@@ -28,6 +29,9 @@ use crate::queue::{Outgoing, Overrun, Queue, QueueConfig};
 use crate::stats::{Fate, Figures, SocketFigures};
 use budget::Budget;
 use ending::Ended;
+use presence::{Presence, Verdict};
+
+pub(crate) use presence::PresenceConfig;
 
 /// Kite sends one heartbeat a second. The timer also paces everything else that need not be exact.
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(1);
@@ -82,6 +86,7 @@ pub(crate) struct ClientContext {
     pub(crate) queue: QueueConfig,
     /// How long the socket may take no byte.
     pub(crate) stall: Duration,
+    pub(crate) presence: PresenceConfig,
     pub(crate) figures: Arc<SocketFigures>,
     pub(crate) all_figures: Arc<Figures>,
     /// Notified when the client has room again; only if the hub waits for that.
@@ -100,6 +105,8 @@ pub(crate) struct ClientTask<S: Connection> {
     /// Whether the hub lets heartbeats through.
     has_heartbeats: bool,
     is_heartbeat_due: bool,
+    presence: Presence,
+    is_ping_due: bool,
     closing: Option<Closing>,
     cut_off: Option<Pin<Box<Sleep>>>,
     fate: Fate,
@@ -111,6 +118,8 @@ impl<S: Connection> ClientTask<S> {
         Self {
             socket,
             queue: Queue::new(context.queue.clone()),
+            presence: Presence::new(context.presence, Instant::now()),
+            is_ping_due: false,
             context,
             budget: Budget::new(Instant::now()),
             timer: session::timer(HEARTBEAT_EVERY),
@@ -146,9 +155,11 @@ impl<S: Connection> ClientTask<S> {
         {
             return Err(self.closing.map_or(Ended::NoHub, Ended::CutOff));
         }
+        let mut checks_presence = false;
         while self.timer.poll_tick(cx).is_ready() {
             self.is_heartbeat_due = self.has_heartbeats;
             self.check_stall(now)?;
+            checks_presence = true;
         }
         let mut most = MAX_TAKEN;
         loop {
@@ -163,7 +174,8 @@ impl<S: Connection> ClientTask<S> {
             }
             // After writing, because a command is not read while a snapshot waits.
             let has_read = self.read(cx, now)?;
-            if !has_more && !has_read {
+            let is_idle = !has_more && !has_read;
+            if is_idle && !(std::mem::take(&mut checks_presence) && self.check_presence(now)?) {
                 return Ok(());
             }
             // What a client that takes nothing is sent goes through its queue's policy.
@@ -210,20 +222,49 @@ impl<S: Connection> ClientTask<S> {
         }
     }
 
+    /// Asks a client from which nothing has been received for long whether it is there, once all that
+    /// it has sent is read; returns whether a ping is to be written.
+    fn check_presence(&mut self, now: Instant) -> Result<bool, Ended> {
+        if !self.is_reading(now) {
+            return Ok(false);
+        }
+        let taken = self.bytes_taken();
+        match self.presence.check(now, taken) {
+            Verdict::Present => Ok(false),
+            Verdict::Ping => {
+                self.is_ping_due = true;
+                Ok(true)
+            }
+            Verdict::Gone => Err(Ended::Gone),
+        }
+    }
+
+    /// Returns the bytes that the socket has taken.
+    fn bytes_taken(&mut self) -> u64 {
+        self.socket.stream_mut().transport().bytes_written()
+    }
+
+    /// Returns whether the client's messages are read now.
+    fn is_reading(&mut self, now: Instant) -> bool {
+        !self.awaits_hub
+            && self.closing.is_none()
+            && !self.queue.has_snapshot()
+            && self.budget.has_any(now)
+    }
+
     /// Reads messages, and returns whether there were any, until a command is on its way to the hub
     /// or the client has used up its budget, which the next tick of the timer renews. While the
     /// snapshot of the last command waits, no other is read, so that a client that does not read
     /// has one waiting.
     fn read(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<bool, Ended> {
         let mut has_read = false;
-        while !self.awaits_hub
-            && self.closing.is_none()
-            && !self.queue.has_snapshot()
-            && self.budget.has_any(now)
+        while self.is_reading(now)
             && let Poll::Ready(received) = self.socket.poll_message(cx)
         {
             let received = received.map_err(Ended::ByClient)?;
             has_read = true;
+            let taken = self.bytes_taken();
+            self.presence.on_received(now, taken);
             self.budget.spend(&received);
             if let Received::Text(text) = received {
                 self.awaits_hub = true;
@@ -261,6 +302,9 @@ impl<S: Connection> ClientTask<S> {
     fn next_message(&mut self, now: Instant) -> Option<Message> {
         if std::mem::take(&mut self.is_heartbeat_due) {
             return Some(Message::Binary(HEARTBEAT));
+        }
+        if std::mem::take(&mut self.is_ping_due) {
+            return Some(Message::Ping);
         }
         Some(match self.queue.pop(now.into_std())? {
             Outgoing::Text(text) => Message::text(&*text),

@@ -80,7 +80,7 @@ pub struct ClientStats {
     pub unsent: u64,
     /// Conflated ticks left out because the client unsubscribed their instruments.
     pub unsubscribed: u64,
-    /// Sockets reset because they took no byte for too long.
+    /// Sockets reset because they took no byte for too long, or answered no ping.
     pub stalled: u64,
     /// Sockets closed because too much waited for them.
     pub too_slow: u64,

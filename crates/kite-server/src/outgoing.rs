@@ -17,6 +17,9 @@ pub enum Message {
     Binary(Bytes),
     /// A text message.
     Text(Utf8Bytes),
+    /// A ping without a payload. Clients answer it by a pong, which is received as
+    /// [`Received::Other`](crate::Received::Other).
+    Ping,
 }
 
 impl Message {
@@ -31,6 +34,7 @@ impl Message {
         match self {
             Self::Binary(payload) => payload.len(),
             Self::Text(text) => text.len(),
+            Self::Ping => 0,
         }
     }
 
@@ -47,6 +51,7 @@ const MAX_HEADER: usize = 10;
 const FINAL: u8 = 0x80;
 const TEXT: u8 = 1;
 const BINARY: u8 = 2;
+const PING: u8 = 9;
 
 /// Frames in order, of which the first may be written in part.
 #[derive(Debug, Default)]
@@ -70,6 +75,7 @@ impl OutgoingFrame {
         let (opcode, payload) = match message {
             Message::Binary(payload) => (BINARY, payload),
             Message::Text(text) => (TEXT, text.into()),
+            Message::Ping => (PING, Bytes::new()),
         };
         let mut header = [0; MAX_HEADER];
         header[0] = FINAL | opcode;
@@ -176,9 +182,10 @@ mod tests {
 
     fn message() -> impl Strategy<Value = Message> {
         let lengths = prop_oneof![0_usize..4, 124_usize..128, 65_534_usize..65_538];
-        (lengths, any::<bool>()).prop_map(|(length, is_text)| match is_text {
-            true => Message::text("t".repeat(length)),
-            false => Message::Binary(vec![7; length].into()),
+        (lengths, 0..5).prop_map(|(length, kind)| match kind {
+            0 => Message::Ping,
+            1 | 2 => Message::text("t".repeat(length)),
+            _ => Message::Binary(vec![7; length].into()),
         })
     }
 
@@ -216,11 +223,11 @@ mod tests {
             let mut reader = FrameSocket::new(Cursor::new(written));
             for message in messages {
                 let frame = reader.read(None).unwrap().unwrap();
-                let is_text = u8::from(frame.header().opcode) == TEXT;
                 let payload = Bytes::copy_from_slice(frame.payload());
-                let read = match is_text {
-                    true => Message::Text(payload.try_into().unwrap()),
-                    false => Message::Binary(payload),
+                let read = match u8::from(frame.header().opcode) {
+                    TEXT => Message::Text(payload.try_into().unwrap()),
+                    PING => Message::Ping,
+                    _ => Message::Binary(payload),
                 };
                 prop_assert_eq!(read, message);
             }

@@ -29,6 +29,8 @@ pub(super) enum Ended {
     ByClient(End),
     /// It has taken no byte for too long.
     Stalled,
+    /// It has answered no ping.
+    Gone,
     /// Too much waits for it.
     TooSlow(Overrun),
     /// All that is to be sent has been.
@@ -43,7 +45,7 @@ impl<S: Connection> ClientTask<S> {
     /// Closes or resets the socket, depending on why it ends.
     pub(super) async fn end(&mut self, ended: Ended) {
         self.fate = match ended {
-            Ended::Stalled => Fate::Stalled,
+            Ended::Stalled | Ended::Gone => Fate::Stalled,
             Ended::TooSlow(_) => Fate::TooSlow,
             Ended::CutOff(Closing::Stopping(_)) => Fate::CutOff,
             Ended::ByClient(End::Violation(_)) => Fate::Violation,
@@ -63,6 +65,10 @@ impl<S: Connection> ClientTask<S> {
             }
             Ended::Stalled => {
                 tracing::warn!(id, name, "client reset: it takes no byte");
+                self.reset();
+            }
+            Ended::Gone => {
+                tracing::warn!(id, name, "client reset: it answers no ping");
                 self.reset();
             }
             Ended::TooSlow(overrun) => {

@@ -43,6 +43,7 @@ impl Stage {
             to_hub,
             queue,
             stall: Duration::from_secs(60),
+            presence: PresenceConfig::default(),
             figures: figures.enter("one", 1),
             all_figures: Arc::clone(&figures),
             room: None,
@@ -66,7 +67,7 @@ async fn heartbeats_are_sent_each_second_unless_the_hub_withholds_them() {
         assert_eq!(start.elapsed().as_secs(), second);
     }
     stage.to_client.send(ToClient::Heartbeats(false)).unwrap();
-    let next = tokio::time::timeout(Duration::from_secs(60), stage.client.next());
+    let next = tokio::time::timeout(Duration::from_secs(20), stage.client.next());
     assert!(next.await.is_err());
     stage.to_client.send(ToClient::Heartbeats(true)).unwrap();
     stage.client.next().await.unwrap().unwrap();
@@ -85,6 +86,34 @@ async fn a_client_that_takes_no_byte_for_a_minute_is_dropped() {
     let one = &stats.clients[0];
     assert_eq!((one.stalled, one.sockets, one.waiting()), (1, 0, 0));
     assert_eq!((one.queued, one.out), (9, 9));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_answers_no_ping_is_dropped_although_the_system_takes_its_heartbeats() {
+    let mut stage = Stage::new().await;
+    let start = Instant::now();
+    // There is room for all heartbeats of the time, and for the ping.
+    assert!(matches!(stage.from_client.recv().await, Some(ToHub::Left { .. })));
+    assert_eq!(start.elapsed().as_secs(), 90);
+    let pings =
+        stage.client.filter(|it| std::future::ready(matches!(it, Ok(ClientMessage::Ping(_)))));
+    assert_eq!(pings.count().await, 1);
+    assert_eq!(stage.figures.stats([].into()).clients[0].stalled, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_reads_stays_although_it_sends_nothing_by_itself() {
+    for has_heartbeats in [true, false] {
+        let mut stage = Stage::new().await;
+        stage.to_client.send(ToClient::Heartbeats(has_heartbeats)).unwrap();
+        let start = Instant::now();
+        // Reading answers pings.
+        while start.elapsed() < Duration::from_secs(1_000) {
+            let next = tokio::time::timeout(Duration::from_secs(45), stage.client.next()).await;
+            next.unwrap().unwrap().unwrap();
+        }
+        assert!(stage.from_client.try_recv().is_err());
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,7 +9,7 @@ use kite_wire::Mode;
 
 use crate::client::Client;
 use crate::frames::{frame, packet};
-use crate::stage::{quiet_sim, relay, started, until};
+use crate::stage::{listed, quiet_sim, relay, started, until};
 
 /// 50 instruments, 9,302 bytes a frame.
 fn tokens() -> Vec<u32> {
@@ -189,6 +189,26 @@ async fn a_client_that_takes_no_byte_is_reset_and_counted_and_the_others_notice_
     stage.sim.send_binary(frame(&tokens(), 7));
     let newest = packet(tokens()[0], 7, Mode::Full);
     fast.read_until("the next frame", |it| it.last(tokens()[0]) == Some(&newest)).await;
+    drop(fast);
+    stage.settle().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_vanishes_with_a_quiet_market_frees_its_socket() {
+    let sim = quiet_sim().await;
+    let manager = started(&sim).await;
+    let relay = relay().client(listed("single").max_sockets(Some(1)));
+    let relay = relay.ping(Duration::from_millis(10), Duration::from_secs(1));
+    let relay = relay.start(&manager).await.unwrap();
+    let stage = Stage { sim, manager, relay };
+    let (mut fast, mut vanished) = (stage.client("one").await, stage.client("single").await);
+    Client::try_connect(&stage.relay, "single_key", "single_token").await.err().unwrap();
+    // One that reads answers the pings.
+    fast.read_until("the reset", |_| stage.stats("single").stalled == 1).await;
+    until("the end of the socket", || stage.stats("single").sockets == 0).await;
+    drop(Client::connect(&stage.relay, "single").await);
+    vanished.read_to_end().await.unwrap_err();
+    assert_eq!((stage.stats("one").stalled, stage.stats("one").sockets), (0, 1));
     drop(fast);
     stage.settle().await;
 }
