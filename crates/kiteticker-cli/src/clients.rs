@@ -8,7 +8,7 @@ use kite_sim::{SocketEnd, SocketRecord};
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::feed::outage::Outage;
+use crate::feed::outage::{Outage, Wait};
 use crate::format::{numbers, sizes, times};
 
 /// Lines of at most 80 columns, because a wrapped line cannot be copied.
@@ -88,8 +88,11 @@ impl Standstill {
     /// Takes whether the tape stands still, once a second; returns the note that is due.
     pub(crate) fn note(&mut self, stands: bool, now: Instant) -> Option<String> {
         let lasts = std::mem::replace(&mut self.had_none, stands) && stands;
-        let what = lasts.then(|| "the tape stands still; Ctrl-C ends".to_owned());
-        let (lasts, what) = self.outage.on_second(now, what)?;
+        let wait = lasts.then(|| Wait {
+            what: "the tape stands still; Ctrl-C ends".to_owned(),
+            reason: "no client".into(),
+        });
+        let (lasts, what) = self.outage.on_second(now, wait)?;
         Some(match lasts {
             None => format!("no client is subscribed: {what}"),
             Some(lasts) => {

@@ -11,7 +11,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 use crate::console::logs;
 use crate::exit::CliError;
 use crate::feed::TokenFiles;
-use crate::feed::outage::Outage;
+use crate::feed::outage::{Outage, Wait};
 use crate::feed::refusal;
 use crate::feed::token_wait::TokenWait;
 use crate::format::times;
@@ -22,6 +22,9 @@ const CHECK_EVERY: Duration = Duration::from_secs(1);
 /// The warning at the end of a command that [`Link::lacks_connections`].
 pub(crate) const LACKS_CONNECTIONS: &str =
     "at the end a connection was refused, or the server had not been reached";
+
+/// The reason of an outage that waits for a new access token.
+const NO_TOKEN: &str = "no valid access token";
 
 /// What has happened to the connections.
 #[derive(Debug)]
@@ -37,7 +40,8 @@ pub(crate) enum News {
 impl News {
     /// Returns the line that a command without a screen prints, if it matters there: a connection is
     /// up, data may be missing, or no longer is. Attempts to connect are left out: what is waited
-    /// for is reported at the first and then each minute. So are events that `-v` logs.
+    /// for is reported at the first, then each minute and when the reason changes. So are events
+    /// that `-v` logs.
     pub(crate) fn line(&self) -> Option<String> {
         let event = match self {
             Self::Up => return None,
@@ -155,7 +159,7 @@ impl<'m> Link<'m> {
             && let Some(wait) = self.token_waits.get_mut(&seat.account_index)
             && let Some(note) = wait.on_event(seat, event)
         {
-            self.outage = Outage::said_at(Instant::now());
+            self.outage = Outage::said_at(Instant::now(), NO_TOKEN.into());
             self.note(note);
         }
         match &event {
@@ -218,14 +222,17 @@ impl<'m> Link<'m> {
         let fewer = (self.has_choice && fewer < statuses.len()).then_some(fewer);
         let tokens = self.token_waits.values().filter(|it| it.lasts()).map(TokenWait::what);
         let tokens: Vec<String> = tokens.collect();
-        let what = match tokens.is_empty() {
-            false => Some(tokens.join(" and ")),
+        let wait = match tokens.is_empty() {
+            false => Some(Wait { what: tokens.join(" and "), reason: NO_TOKEN.into() }),
             true => failure.map(|failure| {
                 let advice = refusal::advice(failure, fewer).map(|it| format!("; {it}"));
-                format!("{}{which}: {failure}{}", self.server, advice.unwrap_or_default())
+                let reason = failure.to_string();
+                let advice = advice.unwrap_or_default();
+                let what = format!("{}{which}: {reason}{advice}", self.server);
+                Wait { what, reason: reason.into() }
             }),
         };
-        if let Some((lasts, what)) = self.outage.on_second(Instant::now(), what) {
+        if let Some((lasts, what)) = self.outage.on_second(Instant::now(), wait) {
             let lasts = lasts.map(|it| format!(" for {}", times::span(it))).unwrap_or_default();
             self.note(format!("waiting{lasts} for {what}"));
         }
