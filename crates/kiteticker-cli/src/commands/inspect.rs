@@ -1,6 +1,7 @@
 //! `kite inspect`: shows what is in tapes, and whether they are complete.
 
 mod chart;
+mod instruments;
 mod json;
 mod survey;
 mod text;
@@ -37,7 +38,11 @@ a heartbeat, or no tick although it receives one a second on average. Gaps and
 silences do not change the exit status.
 
 Instruments that were recorded and never ticked are reported. The usual cause is
-an exchange token in place of an instrument token: 1594 for 408065.";
+an exchange token in place of an instrument token: 1594 for 408065.
+
+Of instruments that the tapes do not note as subscribed, at most 65,536 of each
+connection and day are counted. The ticks of others are left out, with status 1
+unless --verify is given.";
 
 /// Show what is in tapes: span, instruments, gaps, silences, rates, damage
 #[derive(Debug, Args)]
@@ -92,8 +97,9 @@ pub(crate) async fn run(args: Inspect, output: Output, stop: Stop) -> Result<Sta
         }
         output.text(&text::verdict(&survey, output))?;
     }
+    let are_left_out = !args.verify && survey.instruments.ticks_left_out() > 0;
     Ok(match survey.is_read_to_end {
-        true => Status::done(survey.has_damage()),
+        true => Status::done(survey.has_damage() || are_left_out),
         false => Status::Interrupted,
     })
 }

@@ -83,3 +83,21 @@ fn a_file_that_is_not_a_tape_is_named_with_status_three() {
     let ended = inspect(&directory.path().join("nothing"), &[]);
     assert_eq!(ended.code, Some(3), "{ended:?}");
 }
+
+#[test]
+fn instruments_beyond_the_limit_of_those_not_subscribed_are_left_out_and_reported() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = tape::write_unsubscribed(directory.path(), 65_546);
+    let ended = inspect(&path, &["--json"]);
+    assert_eq!((ended.code, ended.err.as_str()), (Some(1), ""));
+    let report = ended.json();
+    assert_eq!((&report["ticks"], &report["instruments"]), (&65_547.into(), &65_537.into()));
+    assert_eq!(
+        (&report["ticks_left_out"], &report["unseen"]),
+        (&10.into(), &serde_json::json!([]))
+    );
+    let ended = inspect(&path, &[]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.out.contains("10 ticks left out: "), "{}", ended.out);
+    assert_eq!(inspect(&path, &["--verify"]).code, Some(0));
+}

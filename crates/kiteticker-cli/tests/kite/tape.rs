@@ -94,6 +94,34 @@ pub(crate) fn write_long(directory: &Path, frames: u64) -> PathBuf {
     path
 }
 
+/// Writes a tape with one tick of each of this many instruments, tokens counted from 1, and then one
+/// of INFY, which a note states as subscribed.
+pub(crate) fn write_unsubscribed(directory: &Path, instruments: u32) -> PathBuf {
+    let header = TapeHeader { created_unix_ns: OPENING, tape_id: 98, metadata: b"{}" };
+    let mut file = vec![0; 2 << 20];
+    let mut len = header.encode(&mut file).expect("room");
+    let mut buffer = BlockBuffer::new(&mut file[len..], 98, 0).expect("room");
+    let received = |source| Received { recv_unix_ns: OPENING, source };
+    let note =
+        r#"{"event":"instruments","date":"2026-11-23","rows":[{"instrument_token":408065}]}"#;
+    buffer.push(received(Source::RECORDER), RecordKind::Event, note.as_bytes()).expect("room");
+    let tokens: Vec<u32> = (1..=instruments).chain([408_065]).collect();
+    for tokens in tokens.chunks(3_000) {
+        let mut frame = (tokens.len() as u16).to_be_bytes().to_vec();
+        for token in tokens {
+            frame.extend([0, 8]);
+            frame.extend(token.to_be_bytes());
+            frame.extend([0, 1, 0, 0]);
+        }
+        let source = Source { account: 0, connection: 0 };
+        buffer.push(received(source), RecordKind::Binary, &frame).expect("room");
+    }
+    len += buffer.finish().len();
+    let path = directory.join("unsubscribed.ktape");
+    std::fs::write(&path, &file[..len]).expect("a file");
+    path
+}
+
 /// Flips a bit in the last record of a tape.
 pub(crate) fn flip(path: &Path) {
     let mut bytes = std::fs::read(path).expect("the file");

@@ -3,7 +3,8 @@
 use kite_tape::{Damage, Gap, Source};
 use serde_json::{Value, json};
 
-use super::survey::{self, FileFacts, Survey, Ticked};
+use super::instruments::{self, Ticked};
+use super::survey::{self, FileFacts, Survey};
 use crate::console::paths;
 use crate::format::silences;
 use crate::format::times::ist;
@@ -14,7 +15,7 @@ pub(super) fn of(survey: &Survey, names: &Names, top: usize) -> Value {
     let [binary, text, gap, event] = survey.kinds;
     let instrument =
         |one: Ticked| json!({"instrument_token": one.token, "name": one.name, "ticks": one.ticks});
-    let instruments = survey.instruments(names);
+    let all = survey.instruments.named(names);
     let mut report = json!({
         "span": survey.span.map(span),
         "bytes": survey.len_bytes(),
@@ -37,8 +38,9 @@ pub(super) fn of(survey: &Survey, names: &Names, top: usize) -> Value {
         "ticks": survey.ticks,
         "unknown_packets": survey.unknown_packets,
         "damaged_frames": survey.damaged_frames,
-        "instruments": instruments.len(),
-        "busiest": survey::busiest(instruments, top).into_iter().map(instrument).collect::<Value>(),
+        "instruments": all.len(),
+        "ticks_left_out": survey.instruments.ticks_left_out(),
+        "busiest": instruments::busiest(all, top).into_iter().map(instrument).collect::<Value>(),
         "unseen": survey.unseen(),
         "gaps": survey.listed_gaps.iter().map(gap_json).collect::<Value>(),
         "damages": survey.listed_damages.iter().map(damage).collect::<Value>(),

@@ -1,6 +1,6 @@
 //! Counts the contents of tapes, record by record.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use kite_tape::{
 use kite_wire::ist::Day;
 use kite_wire::tape::Ending;
 
+use super::instruments::Instruments;
 use crate::format::times::SECOND_NS;
-use crate::instruments::names::Names;
 
 /// Number of gaps and damaged places kept; all are counted. A file of noise must not exhaust
 /// memory.
@@ -36,10 +36,7 @@ pub(super) struct Survey {
     pub(super) unknown_packets: u64,
     /// Frames with an unreadable tail, as the server sent them.
     pub(super) damaged_frames: u64,
-    /// Ticks of each token on each day in India: a token is reused for another instrument.
-    instruments: HashMap<(Day, u32), u64>,
-    /// Tokens that the tapes note as subscribed.
-    subscribed: BTreeSet<u32>,
+    pub(super) instruments: Instruments,
     /// Ticks in each second since the epoch.
     pub(super) seconds: BTreeMap<u64, u64>,
     pub(super) gaps: u64,
@@ -84,36 +81,6 @@ pub(super) struct FileFacts {
     pub(super) metadata: Option<String>,
 }
 
-/// The ticks of an instrument.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Ticked {
-    pub(super) token: u32,
-    pub(super) name: Option<String>,
-    pub(super) ticks: u64,
-}
-
-/// Returns the busiest instruments; equally busy ones in their order.
-pub(super) fn busiest(mut all: Vec<Ticked>, count: usize) -> Vec<Ticked> {
-    all.sort_by_key(|one| std::cmp::Reverse(one.ticks));
-    all.truncate(count);
-    all
-}
-
-/// Returns the tokens that the tapes note as subscribed on the days of the windows.
-fn subscribed(reel: &Reel, windows: Option<&Windows>) -> BTreeSet<u32> {
-    let day = |unix_ns| Day::at_unix_ns(unix_ns);
-    let is_covered = |from: u64, to: u64| {
-        let days = |window: std::ops::Range<u64>| {
-            day(from) <= day(window.end) && day(window.start) <= day(to)
-        };
-        windows.is_none_or(|windows| windows.iter().any(days))
-    };
-    let files =
-        reel.files().iter().filter(|file| file.span().is_some_and(|(a, b)| is_covered(a, b)));
-    let notes = files.flat_map(|file| Reel::from(file.clone()).instruments());
-    notes.flat_map(|note| note.rows).map(|row| row.instrument_token).collect()
-}
-
 /// Counts of one connection.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct SourceFacts {
@@ -128,7 +95,7 @@ impl Survey {
     pub(super) fn from_files(reel: &Reel, windows: Option<Windows>, quiet_after: Duration) -> Self {
         // Of windows only the records show from when to when they reach.
         let span = if windows.is_none() { reel.span() } else { None };
-        let subscribed = subscribed(reel, windows.as_ref());
+        let instruments = Instruments::of(reel, windows.as_ref());
         let mut survey = Self {
             windows,
             span,
@@ -141,8 +108,7 @@ impl Survey {
             ticks: 0,
             unknown_packets: 0,
             damaged_frames: 0,
-            instruments: HashMap::new(),
-            subscribed,
+            instruments,
             seconds: BTreeMap::new(),
             gaps: 0,
             listed_gaps: Vec::new(),
@@ -245,7 +211,7 @@ impl Survey {
         let mut ticks = 0;
         let day = Day::at_unix_ns(entry.recv_unix_ns());
         for packet in frame.packets() {
-            *self.instruments.entry((day, packet.instrument_token())).or_default() += 1;
+            self.instruments.add(day, entry.received.source, packet.instrument_token());
             ticks += 1;
         }
         self.frames += 1;
@@ -272,23 +238,10 @@ impl Survey {
         Duration::from_nanos(to.saturating_sub(from))
     }
 
-    /// Returns the instruments by ascending token. One that had the token on other days is another.
-    pub(super) fn instruments(&self, names: &Names) -> Vec<Ticked> {
-        let mut all: BTreeMap<(u32, Option<String>), u64> = BTreeMap::new();
-        for (&(day, token), ticks) in &self.instruments {
-            *all.entry((token, names.known_on(day, token))).or_default() += ticks;
-        }
-        all.into_iter().map(|((token, name), ticks)| Ticked { token, name, ticks }).collect()
-    }
-
     /// Returns the instruments that the tapes note as subscribed and that never ticked, by ascending
     /// token. None unless the tapes were read to the end.
     pub(super) fn unseen(&self) -> Vec<u32> {
-        if !self.is_read_to_end {
-            return Vec::new();
-        }
-        let seen: BTreeSet<u32> = self.instruments.keys().map(|&(_, token)| token).collect();
-        self.subscribed.difference(&seen).copied().collect()
+        if self.is_read_to_end { self.instruments.unseen() } else { Vec::new() }
     }
 
     /// Returns whether recorded data can no longer be read.

@@ -8,6 +8,7 @@ use kite_tape::{Damage, Gap, Source};
 use kite_wire::tape::Ending;
 
 use super::chart;
+use super::instruments::{MOST_OTHERS, busiest};
 use super::survey::{self, FileFacts, Survey};
 use crate::console::output::{self, Output};
 use crate::console::paths;
@@ -208,16 +209,24 @@ fn origin(source: Source) -> String {
 }
 
 fn instruments(page: &mut Page, survey: &Survey, names: &Names, top: usize) {
-    let instruments = survey.instruments(names);
+    let instruments = survey.instruments.named(names);
     page.line("instruments", grouped(instruments.len() as u64));
     let seconds = survey.lasts().as_secs_f64();
-    for one in survey::busiest(instruments, top) {
+    for one in busiest(instruments, top) {
         let each = if seconds > 0.0 { one.ticks as f64 / seconds } else { 0.0 };
         page.more(format_args!(
             "{:>11} ticks  {:>7} per second  {}",
             grouped(one.ticks),
             rate(each),
             unseen::labelled(one.name.as_deref(), one.token)
+        ));
+    }
+    let left_out = survey.instruments.ticks_left_out();
+    if left_out > 0 {
+        page.more(format_args!(
+            "{} left out: of a connection and day, {} instruments not noted as subscribed are counted",
+            counted(left_out, "tick"),
+            grouped(MOST_OTHERS as u64)
         ));
     }
 }
