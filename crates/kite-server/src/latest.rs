@@ -8,9 +8,14 @@ use kite_wire::{Frame, FullPacket, MAX_INSTRUMENTS, Mode, Packet, PacketKind};
 /// Packets of a frame of all: as many as a socket may subscribe to.
 const FRAME_PACKETS: usize = MAX_INSTRUMENTS;
 
+/// Maximum number of instruments, more than Kite lists: about 50 MiB. A tape of a server that sends
+/// any token must not exhaust memory.
+const MOST: usize = 131_072;
+
 /// The last packet of each instrument.
 ///
 /// The packets are copied, because a view would keep the whole memory alive that it was read into.
+/// Those of at most 131,072 instruments are kept.
 #[derive(Debug, Default)]
 pub struct LatestPackets {
     last: HashMap<u32, Last>,
@@ -36,14 +41,21 @@ impl Last {
 }
 
 impl LatestPackets {
-    /// Takes over the packets of a frame.
-    pub fn add(&mut self, frame: &Frame<'_>) {
+    /// Takes over the packets of a frame. Returns the number of those that it does not keep, because
+    /// they are of further instruments than there is room for.
+    pub fn add(&mut self, frame: &Frame<'_>) -> u64 {
+        let mut not_kept = 0;
         for packet in frame.packets() {
-            self.last
-                .entry(packet.instrument_token())
-                .and_modify(|last| last.set(packet))
-                .or_insert_with(|| Last::new(packet));
+            let token = packet.instrument_token();
+            if let Some(last) = self.last.get_mut(&token) {
+                last.set(packet);
+            } else if self.last.len() < MOST {
+                self.last.insert(token, Last::new(packet));
+            } else {
+                not_kept += 1;
+            }
         }
+        not_kept
     }
 
     /// Returns frames of all packets, at most 3,000 in each, in order of their tokens.
@@ -97,6 +109,22 @@ mod tests {
         assert_eq!(present.packet(408_065, Mode::Full), Some(&quote[..]));
         assert_eq!(present.packet(884_737, Mode::Full), None);
     }
+
+    #[test]
+    fn packets_of_more_instruments_than_there_is_room_for_are_counted_and_not_kept() {
+        let mut present = LatestPackets::default();
+        let mut add = |token: u32, price: u8| {
+            let mut packet = [price; 8];
+            packet[..4].copy_from_slice(&token.to_be_bytes());
+            present.add(&Frame::walk(&frame(&packet)))
+        };
+        let most = MOST as u32;
+        assert_eq!((0..most + 10).map(|token| add(token, 1)).sum::<u64>(), 10);
+        assert_eq!(add(0, 2), 0, "what is kept stays current");
+        assert_eq!(present.packet(0, Mode::Ltp), Some(&[0, 0, 0, 0, 2, 2, 2, 2][..]));
+        assert_eq!(present.packet(most, Mode::Ltp), None);
+    }
+
     #[test]
     fn the_frames_of_all_packets_hold_each_once() {
         let mut present = LatestPackets::default();

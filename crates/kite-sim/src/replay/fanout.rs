@@ -131,11 +131,12 @@ impl FanoutState {
 impl Fanout {
     /// Returns a replay that has not started, and its records.
     pub(crate) fn new(replay: Replay, start: TapeStart) -> (Self, Records) {
-        let TapeStart { records, latest, mut damages } = start;
+        let TapeStart { records, latest, not_kept, mut damages } = start;
         let progress = ReplayProgress {
             span_unix_ns: replay.tape.span(),
             damages: damages.len() as u64,
             last_damage: damages.pop(),
+            packets_not_kept: not_kept,
             ..ReplayProgress::default()
         };
         let state = FanoutState {
@@ -215,7 +216,12 @@ impl Fanout {
 
     /// Continues with the packets that were the last ones at this place, unless the replay is to
     /// continue elsewhere by now. Returns frames of them.
-    pub(super) fn arrive(&self, at_unix_ns: u64, latest: LatestPackets) -> Vec<Bytes> {
+    pub(super) fn arrive(
+        &self,
+        at_unix_ns: u64,
+        latest: LatestPackets,
+        not_kept: u64,
+    ) -> Vec<Bytes> {
         let mut state = self.state.lock();
         if state.seek_unix_ns != Some(at_unix_ns) {
             return Vec::new();
@@ -223,6 +229,7 @@ impl Fanout {
         state.seek_unix_ns = None;
         state.dedup = Dedup::default();
         state.progress.seeks += 1;
+        state.progress.packets_not_kept += not_kept;
         let frames = latest.frames();
         *self.latest.lock() = latest;
         frames
@@ -321,7 +328,7 @@ impl Fanout {
             let piece = || Piece::Frame(bytes.clone());
             return self.deal_verbatim(state, record.received.source, flow, piece);
         }
-        self.latest.lock().add(&frame);
+        state.progress.packets_not_kept += self.latest.lock().add(&frame);
         state.deal_packets(bytes, &frame, flow);
     }
 

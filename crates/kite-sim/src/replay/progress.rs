@@ -30,6 +30,9 @@ pub struct ReplayProgress {
     pub ticks_sent: u64,
     /// Packets queued in a leaner mode than subscribed, because no richer one was recorded.
     pub leaner_packets: u64,
+    /// Packets not kept for snapshots, because those of 131,072 other instruments are. They are sent
+    /// to the sockets that are subscribed.
+    pub packets_not_kept: u64,
     /// Recorded packets of unknown length, skipped except in a verbatim replay.
     pub unknown_packets: u64,
     /// Recorded frames with a damaged tail, which is skipped except in a verbatim replay.

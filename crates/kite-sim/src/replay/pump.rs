@@ -108,7 +108,7 @@ impl Pump {
         let replay = self.fanout.replay.clone().from(to);
         // Damage found on the way was, or will be, reported when it is played.
         let reading = spawn_blocking(move || TapeStart::new(&replay));
-        let TapeStart { records, latest, .. } = match reading.await {
+        let TapeStart { records, latest, not_kept, .. } = match reading.await {
             Ok(start) => start,
             Err(error) => {
                 tracing::error!(%error, "tape no longer readable");
@@ -116,11 +116,12 @@ impl Pump {
                 TapeStart {
                     records: Box::new(std::iter::empty()),
                     latest: LatestPackets::default(),
+                    not_kept: 0,
                     damages: Vec::new(),
                 }
             }
         };
-        for frame in self.fanout.arrive(to, latest) {
+        for frame in self.fanout.arrive(to, latest, not_kept) {
             while let Dealt::Full(sockets) = self.fanout.deal_snapshot(&frame, &self.flow) {
                 self.until_room(sockets).await;
             }

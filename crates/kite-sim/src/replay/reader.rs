@@ -43,6 +43,8 @@ pub(crate) trait Tape: Send + Sync + 'static {
 pub(crate) struct TapeStart {
     pub(crate) records: Records,
     pub(crate) latest: LatestPackets,
+    /// Packets that are missing in these.
+    pub(crate) not_kept: u64,
     /// Damage found on the way.
     pub(crate) damages: Vec<String>,
 }
@@ -50,11 +52,11 @@ pub(crate) struct TapeStart {
 impl TapeStart {
     /// Reads the tape up to the replay's start. Blocks.
     pub(crate) fn new(replay: &Replay) -> Self {
-        let (mut latest, mut damages) = (LatestPackets::default(), Vec::new());
+        let (mut latest, mut not_kept, mut damages) = (LatestPackets::default(), 0, Vec::new());
         let from = replay.from_unix_ns.unwrap_or(0);
         let look_back = u64::try_from(replay.look_back.as_nanos()).unwrap_or(u64::MAX);
         if from == 0 || look_back == 0 || replay.is_verbatim() {
-            return Self { records: replay.records(from), latest, damages };
+            return Self { records: replay.records(from), latest, not_kept, damages };
         }
         let mut records = replay.records(from.saturating_sub(look_back));
         let mut first = None;
@@ -66,14 +68,15 @@ impl TapeStart {
                 }
                 Ok(record) if replay.takes(record.received.source) => {
                     if record.kind == RecordKind::Binary {
-                        latest.add(&Frame::walk(&record.payload));
+                        not_kept += latest.add(&Frame::walk(&record.payload));
                     }
                 }
                 Ok(_) => {}
                 Err(damage) => damages.push(damage),
             }
         }
-        Self { records: Box::new(first.into_iter().chain(records)), latest, damages }
+        let records = Box::new(first.into_iter().chain(records));
+        Self { records, latest, not_kept, damages }
     }
 }
 

@@ -195,6 +195,23 @@ async fn a_leaner_packet_is_sent_as_recorded_and_counted() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn packets_of_too_many_instruments_for_snapshots_are_sent_and_counted() {
+    let tokens: Vec<u32> = (1_000_001..=1_131_072).collect();
+    let last_prices = |tokens: &[u32]| {
+        let packet = |token: &u32| [&[0, 8][..], &token.to_be_bytes(), &[0, 1, 0, 0]].concat();
+        let count = (tokens.len() as u16).to_be_bytes();
+        [count.to_vec(), tokens.iter().flat_map(packet).collect()].concat()
+    };
+    let frames_of_others = tokens.chunks(2_048).map(|tokens| binary(0, last_prices(tokens)));
+    let mut reads: Vec<Read> = frames_of_others.collect();
+    reads.push(binary(1, frame(&[A], 2)));
+    let sim = quiet(of(reads)).start().await.unwrap();
+    let mut client = Client::subscribed(&sim, Mode::Full, &[A]).await;
+    assert_eq!(frames(client.all(&sim).await), [frame(&[A], 2)]);
+    assert_eq!(sim.replay().unwrap().packets_not_kept, 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn intervals_between_frames_scale_with_the_speed() {
     for (times, expected) in
         [(1.0, [0, 800, 800, 2_400]), (4.0, [0, 200, 200, 600]), (0.5, [0, 1_600, 1_600, 4_800])]

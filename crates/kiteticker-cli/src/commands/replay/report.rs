@@ -67,6 +67,7 @@ pub(super) fn json(
         "frames_sent": progress.frames_sent,
         "ticks_sent": progress.ticks_sent,
         "leaner_packets": progress.leaner_packets,
+        "packets_not_kept": progress.packets_not_kept,
         "gaps": progress.gaps,
         "damages": progress.damages,
         "refused_commands": stats.refused_commands,
@@ -80,6 +81,12 @@ pub(super) fn warnings(progress: &ReplayProgress, unfinished: &[SocketRecord], o
     if let Some(damage) = &progress.last_damage {
         let places = numbers::counted(progress.damages, "damaged place");
         output.warn(format_args!("{places} skipped, the last: {damage}"));
+    }
+    if progress.packets_not_kept > 0 {
+        let packets = numbers::counted(progress.packets_not_kept, "packet");
+        output.warn(format_args!(
+            "{packets} of too many instruments could not be kept for snapshots"
+        ));
     }
     for record in unfinished {
         output.warn(clients::unfinished(record));
