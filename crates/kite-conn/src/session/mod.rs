@@ -218,6 +218,9 @@ struct Live {
     freshness: Freshness,
     round_trip: RoundTrip,
     departures: Departures,
+    /// Instruments that came back before their departure was answered, and were removed before they
+    /// were announced. The answer is to the first departure, so they are reported once more.
+    removed_again: Vec<u32>,
     /// When the socket failed, and why.
     broken: Option<(Instant, LossCause)>,
 }
@@ -234,7 +237,12 @@ impl Live {
                 pending.push_back(Output::Ping(ping));
             }
         });
-        never.retain(|&token| !self.departures.contains(token));
+        never.append(&mut self.removed_again);
+        never.sort_unstable();
+        never.dedup();
+        never.retain(|token| !book.desired().contains_key(token));
+        (self.removed_again, never) =
+            never.into_iter().partition(|&token| self.departures.contains(token));
         if !never.is_empty() {
             pending.push_back(Output::Departed(never));
         }
@@ -616,6 +624,7 @@ impl Session {
             freshness,
             round_trip: RoundTrip::default(),
             departures: Departures::default(),
+            removed_again: Vec::new(),
             broken: None,
         });
     }

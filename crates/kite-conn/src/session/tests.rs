@@ -105,6 +105,7 @@ fn the_answer_to_the_ping_after_an_unsubscribe_shows_that_it_was_read() {
     rig.settle();
     assert!(rig.session.departed(b"unasked").is_empty());
     assert_eq!(rig.session.departed(&first), [1, 2]);
+    assert_eq!(rig.settle(), ["departed [2]"], "its second departure");
     let last = rig.ping;
     rig.on(eof());
     assert!(rig.session.departed(&last).is_empty(), "the socket is gone");

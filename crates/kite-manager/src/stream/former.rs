@@ -16,13 +16,21 @@ enum Departure {
     Requested,
     /// It has sent the command, and the server may not have read it.
     Sent,
+    /// It has sent the command, and the instrument has joined it again since.
+    Rejoined,
+    /// It has sent the command, and the instrument has joined it and left again since, so that a
+    /// second command may follow.
+    LeftAgain,
 }
 
 impl Former {
     /// Handles instruments that leave the connection. Call it before the connection learns of it.
     pub(crate) fn leave(&mut self, tokens: &[u32]) {
         for &token in tokens {
-            self.0.entry(token).or_insert(Departure::Requested);
+            let departure = self.0.entry(token).or_insert(Departure::Requested);
+            if *departure == Departure::Rejoined {
+                *departure = Departure::LeftAgain;
+            }
         }
     }
 
@@ -31,8 +39,12 @@ impl Former {
     /// snapshot after the new subscription is not.
     pub(crate) fn join(&mut self, tokens: &[u32]) {
         for token in tokens {
-            if self.0.get(token) == Some(&Departure::Requested) {
-                self.0.remove(token);
+            match self.0.get_mut(token) {
+                Some(Departure::Requested) => {
+                    self.0.remove(token);
+                }
+                Some(departure) => *departure = Departure::Rejoined,
+                None => {}
             }
         }
     }
@@ -42,10 +54,18 @@ impl Former {
         self.0.extend(tokens.iter().map(|&token| (token, Departure::Sent)));
     }
 
-    /// Handles instruments that the server no longer sends after that command.
+    /// Handles instruments that the server no longer sends after that command, or that it was never
+    /// asked for.
     pub(crate) fn on_departed(&mut self, tokens: &[u32]) {
         for token in tokens {
-            self.0.remove(token);
+            match self.0.get_mut(token) {
+                // What follows is of the subscription that has ended too.
+                Some(departure @ Departure::LeftAgain) => *departure = Departure::Requested,
+                Some(_) => {
+                    self.0.remove(token);
+                }
+                None => {}
+            }
         }
     }
 
@@ -235,6 +255,20 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn the_answer_to_a_first_departure_does_not_end_the_second() {
+        let mut former = Former::default();
+        former.leave(&[TOKEN]);
+        former.on_unsubscribe(&[TOKEN]);
+        former.join(&[TOKEN]);
+        former.leave(&[TOKEN]);
+        former.on_departed(&[TOKEN]);
+        assert_eq!(former.len(), 1, "subscribed again, and not unsubscribed yet");
+        former.on_unsubscribe(&[TOKEN]);
+        former.on_departed(&[TOKEN]);
+        assert_eq!(former.len(), 0);
     }
 
     proptest! {
