@@ -202,6 +202,7 @@ impl Reader {
             Some("instruments_meta" | "app_code" | "sim_unknown") => {}
             Some("order") if self.has_orders => {}
             Some("message") if data["gap"].is_object() => self.book.on_gap(&data["gap"]),
+            Some("message") if data["resumed"].is_object() => self.on_resumed(&data["resumed"]),
             Some("message") if data["damaged"].is_object() => {
                 let frames = data["damaged"]["frames"].as_u64().unwrap_or_default();
                 self.book.on_damaged(frames);
@@ -219,6 +220,17 @@ impl Reader {
             }
             Some("error") => self.on_error(data.as_str().unwrap_or_default()),
             _ => self.wrong(format_args!("a text for others: {text}")),
+        }
+    }
+
+    /// Checks that the end of an outage is reported for instruments of the client.
+    fn on_resumed(&self, resumed: &Value) {
+        let tokens = resumed["instruments"].as_array().into_iter().flatten();
+        let tokens = tokens.map(|token| token.as_u64().unwrap_or_default() as u32);
+        // Texts are sent before the frames that wait, and so before a marker that waits.
+        let is_own = |token| self.book.is_pending() || self.book.mode(token).is_some();
+        if tokens.clone().count() == 0 || !tokens.clone().all(is_own) {
+            self.wrong(format_args!("the end of an outage of others: {resumed}"));
         }
     }
 
