@@ -30,7 +30,7 @@ use crate::format::times::{self, SECOND_NS};
 use crate::network::Network;
 use crate::plain_text;
 use crate::session::api::{Api, Session};
-use crate::session::store::Store;
+use crate::session::store::{self, Store};
 use crate::session::url::ServerUrl;
 use crate::session::{KITE_API_URL, KITE_LOGIN_URL, lifetime};
 
@@ -96,8 +96,11 @@ const PATIENCE: Duration = Duration::from_secs(600);
 pub(crate) async fn run(args: &Login, output: Output, stop: Stop) -> Result<Status, CliError> {
     // Whatever can fail does so before the user logs in.
     let path = credentials::path(args.credentials.as_deref())?;
-    let store = Store::prepare(&path)?;
     let api_key = secret::api_key(args.api_key.as_deref(), &path)?;
+    if credentials::default_path().as_ref() == Some(&path) {
+        store::create_directory(&path)?;
+    }
+    let store = Store::prepare(&path)?;
     let api = Api::new(args.api_url.clone(), &args.network)?;
     let listener = if args.paste { None } else { Some(Listener::bind(args.port).await?) };
     let api_secret = secret::api_secret(args.secret_file.as_deref(), args.paste)?;
@@ -163,15 +166,13 @@ fn show(
     }
     let opened = if args.no_browser { Ok(false) } else { browser::open(url).map(|()| true) };
     match opened {
-        Ok(true) => output.note(format_args!("log in in the browser; if none opens: {url}")),
-        Ok(false) if args.json => {}
-        Ok(false) => output.line(url)?,
-        Err(error) => {
-            output.note(format_args!("cannot open a browser: {error}"));
-            if !args.json {
-                output.line(url)?;
-            }
-        }
+        Ok(true) => output.note("log in in the browser; if none opens, open this URL yourself:"),
+        Ok(false) => {}
+        Err(error) => output.note(format_args!("cannot open a browser: {error}")),
+    }
+    // On standard output, because a note has no query, and the login needs it.
+    if !args.json {
+        output.line(url)?;
     }
     if let Some(redirect_url) = redirect_url {
         output.note(format_args!("waiting for the login on {redirect_url}"));

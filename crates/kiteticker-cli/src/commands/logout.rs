@@ -1,6 +1,7 @@
 //! `kite logout`: ends the access token, and removes the file that holds it.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::json;
@@ -12,6 +13,7 @@ use crate::console::signals::Stop;
 use crate::exit::{CliError, Status};
 use crate::feed::credentials::{self, Found, Origin, TOKEN_VARIABLE};
 use crate::network::Network;
+use crate::plain_text;
 use crate::session::api::Api;
 use crate::session::url::ServerUrl;
 use crate::session::{KITE_API_URL, store};
@@ -44,6 +46,11 @@ pub(crate) struct Logout {
 
 /// Logs out.
 pub(crate) async fn run(args: &Logout, output: Output, stop: Stop) -> Result<Status, CliError> {
+    if let Some(path) = missing(args.credentials.as_deref()) {
+        let path = paths::shown(&path);
+        return Err(CliError::unable(format!("not logged in: {path} does not exist"))
+            .help("run kite login"));
+    }
     let Found { credentials, origin } = credentials::find_silently(args.credentials.as_deref())?;
     let api = Api::new(args.api_url.clone(), &args.network)?;
     stop.listen()?;
@@ -78,4 +85,15 @@ pub(crate) async fn run(args: &Logout, output: Output, stop: Stop) -> Result<Sta
     let file = removed.map(|path| format!("; removed {}", paths::shown(path)));
     output.line(format_args!("logged out{}", file.unwrap_or_default()))?;
     Ok(Status::Done)
+}
+
+/// Returns the file of the credentials if it does not exist, unless the environment has a token.
+fn missing(named_file: Option<&Path>) -> Option<PathBuf> {
+    let path = match named_file {
+        Some(path) => path.to_owned(),
+        None if plain_text::variable(TOKEN_VARIABLE).is_some() => return None,
+        None => credentials::default_path()?,
+    };
+    let found = path.metadata();
+    found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound).then_some(path)
 }

@@ -17,6 +17,9 @@ pub(crate) const KEY_VARIABLE: &str = "KITE_API_KEY";
 /// Environment variable of the access token.
 pub(crate) const TOKEN_VARIABLE: &str = "KITE_ACCESS_TOKEN";
 
+/// The content of a file of credentials, for advice.
+const TWO_LINES: &str = "two lines, api_key = … and access_token = …";
+
 /// Where credentials came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Origin {
@@ -72,8 +75,10 @@ fn find_in(
         if credentials.api_key() != key {
             let file = paths::shown(path);
             let what = format!("{KEY_VARIABLE} is another api_key than that in {file}");
-            return Err(CliError::unable(what)
-                .help(format!("run kite login, or unset {KEY_VARIABLE} to use the file")));
+            return Err(CliError::unable(what).help(format!(
+                "unset {KEY_VARIABLE} to use the file; for the other api_key, remove the \
+                     file and run kite login, or use another file by --credentials"
+            )));
         }
         return Ok(Found { credentials, origin: Origin::File(path.to_owned()) });
     }
@@ -135,16 +140,24 @@ pub(crate) fn read(path: &Path) -> Result<Credentials, CliError> {
     TokenFile::new(path).read().map_err(|error| unusable(path, error))
 }
 
-fn unusable(path: &Path, error: TokenFileError) -> CliError {
+/// Returns the error of a file that cannot be used.
+pub(crate) fn unusable(path: &Path, error: TokenFileError) -> CliError {
     let what = "the credentials";
-    let verb = match &error {
-        TokenFileError::Shared { mode } => return shared(path, *mode, what),
-        TokenFileError::Io { .. } => "read",
-        _ => "use",
+    let shown = paths::shown(path);
+    let error = match error {
+        TokenFileError::Shared { mode } => return shared(path, mode, what),
+        TokenFileError::Io { source } if source.kind() == io::ErrorKind::NotFound => {
+            return CliError::unable(format!("no credentials: {shown} does not exist")).help(
+                format!("run kite login --credentials '{shown}', or write the file: {TWO_LINES}"),
+            );
+        }
+        // Its text is the system's error, which would be repeated as its cause.
+        TokenFileError::Io { source } => {
+            CliError::unable(format!("cannot read {what} in {shown}")).because(source)
+        }
+        error => CliError::unable(format!("cannot use {what} in {shown}")).because(error),
     };
-    CliError::unable(format!("cannot {verb} {what} in {}", paths::shown(path)))
-        .because(error)
-        .help("the file needs two lines: api_key = … and access_token = …")
+    error.help(format!("the file needs {TWO_LINES}"))
 }
 
 /// Checks that only its owner can access a file, which holds `what`.
@@ -265,8 +278,17 @@ mod tests {
         assert!(shown.contains("cannot use the credentials in "), "{shown}");
         assert!(shown.contains("line 2 is not of the form name = value"), "{shown}");
         assert!(!shown.contains(TOKEN), "{shown}");
+    }
+
+    #[test]
+    fn a_file_that_does_not_exist_or_cannot_be_read_has_its_reason_once() {
         let error = read(Path::new("/nowhere/at/all")).unwrap_err();
-        assert!(error.to_string().starts_with("cannot read the credentials in "), "{error}");
+        let text = ErrorChain(&error).to_string();
+        assert_eq!(text, "no credentials: /nowhere/at/all does not exist");
+        assert!(error.advice().unwrap().starts_with("run kite login "), "{error:?}");
+        let denied = io::Error::new(io::ErrorKind::PermissionDenied, "denied");
+        let error = unusable(Path::new("file"), denied.into());
+        assert_eq!(ErrorChain(&error).to_string(), "cannot read the credentials in file: denied");
     }
 
     #[cfg(unix)]

@@ -23,13 +23,19 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// Checks that the file can be written, and creates its directory if there is none. A link
-    /// stays: the file that it leads to is replaced.
+    /// Checks that the file can be written. A link stays: the file that it leads to is replaced.
     ///
     /// # Errors
-    /// Returns an error if there is something other than a file, or no file can be created there.
+    /// Returns an error if there is something other than a file, if its directory does not exist,
+    /// or if no file can be created there.
     pub(crate) fn prepare(path: &Path) -> Result<Self, CliError> {
-        let prepared = target(path).and_then(|target| {
+        let target = target(path).map_err(|error| unwritable(path, error))?;
+        if let Err(error) = fs::metadata(directory(&target))
+            && error.kind() == io::ErrorKind::NotFound
+        {
+            return Err(no_directory(path, directory(&target)));
+        }
+        let checked = || {
             match fs::metadata(&target) {
                 Ok(metadata) if !metadata.is_file() => {
                     return Err(io::Error::other("it is not a regular file"));
@@ -38,11 +44,9 @@ impl Store {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }
-            create_directory(directory(&target))?;
-            temporary(&target)?;
-            Ok(target)
-        });
-        let target = prepared.map_err(|error| unwritable(path, error))?;
+            temporary(&target).map(drop)
+        };
+        checked().map_err(|error| unwritable(path, error))?;
         Ok(Self { path: path.to_owned(), target })
     }
 
@@ -67,6 +71,14 @@ impl Store {
     }
 }
 
+/// Creates the directory of the file that is used if none is named. Only its owner may access it.
+///
+/// # Errors
+/// Returns an error if it cannot be created.
+pub(crate) fn create_directory(path: &Path) -> Result<(), CliError> {
+    create(directory(path)).map_err(|error| unwritable(path, error))
+}
+
 /// Removes a file if it still holds these credentials; returns whether it did. Of a link, the file
 /// that it leads to is removed.
 ///
@@ -89,6 +101,14 @@ fn unwritable(path: &Path, error: io::Error) -> CliError {
     CliError::unable(format!("cannot write the credentials to {}", paths::shown(path)))
         .because(error)
         .help("free some space or choose another file by --credentials")
+}
+
+fn no_directory(path: &Path, directory: &Path) -> CliError {
+    let (path, directory) = (paths::shown(path), paths::shown(directory));
+    CliError::unable(format!(
+        "cannot write the credentials to {path}: the directory {directory} does not exist"
+    ))
+    .help("create the directory, or choose another file by --credentials")
 }
 
 /// Follows links, also to a file that does not exist.
@@ -117,14 +137,14 @@ fn temporary(target: &Path) -> io::Result<NamedTempFile> {
 }
 
 #[cfg(unix)]
-fn create_directory(path: &Path) -> io::Result<()> {
+fn create(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
 
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 #[cfg(not(unix))]
-fn create_directory(path: &Path) -> io::Result<()> {
+fn create(path: &Path) -> io::Result<()> {
     fs::create_dir_all(path)
 }
 
@@ -158,6 +178,9 @@ mod tests {
     fn credentials_replace_older_ones_and_leave_nothing_else() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("new/credentials");
+        let error = Store::prepare(&path).unwrap_err().to_string();
+        assert!(error.ends_with("/new does not exist"), "only one that was not named: {error}");
+        create_directory(&path).unwrap();
         for token in ["one", "two"] {
             Store::prepare(&path).unwrap().write(&of(token)).unwrap();
             assert_eq!(TokenFile::new(&path).read(), Ok(of(token)), "others cannot access it");
@@ -174,6 +197,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let [link, other] = ["link", "other/file"].map(|name| directory.path().join(name));
         std::os::unix::fs::symlink("other/file", &link).unwrap();
+        create_directory(&other).unwrap();
         for token in ["one", "two"] {
             Store::prepare(&link).unwrap().write(&of(token)).unwrap();
             assert_eq!(TokenFile::new(&other).read(), Ok(of(token)));

@@ -165,6 +165,10 @@ fn a_login_writes_the_token_and_a_logout_ends_it() {
     assert_eq!((stage.sim.stats().logins, stage.sim.stats().logouts), (1, 1));
     let again = run(&mut stage.command("logout", &[]));
     assert_eq!(again.code, Some(3), "{again:?}");
+    let said = format!("error: not logged in: {file} does not exist\nhelp: run kite login\n");
+    assert_eq!(again.err, said);
+    let usual = run(kite(&["logout"]).env("KITE_API_KEY", "sim_api_key"));
+    assert!(usual.err.starts_with("error: not logged in: /nonexistent/"), "{usual:?}");
 }
 
 #[test]
@@ -320,9 +324,35 @@ fn a_full_disk_keeps_the_old_file() {
     assert_eq!(names.len(), 1, "{names:?}");
 }
 
+#[test]
+fn a_file_of_another_key_or_in_no_directory_is_reported_before_the_login() {
+    let stage = Stage::new();
+    stage.write_old();
+    let line = ["--no-browser", "--port", "0"];
+    let ended = run(stage.command("login", &line).env("KITE_API_KEY", "another_key"));
+    assert_eq!((ended.code, ended.out.as_str()), (Some(2), ""), "{ended:?}");
+    let file = stage.file().display().to_string();
+    for part in [&file, "another api_key than that of KITE_API_KEY", "--credentials FILE"] {
+        assert!(ended.err.contains(part), "{part}: {ended:?}");
+    }
+    assert_no_secrets(&ended);
+    assert_eq!(stage.token().as_deref(), Some("yesterdaystoken"));
+
+    let directory = stage.directory.path().join("new");
+    let file = directory.join("credentials").display().to_string();
+    let mut command = kite(&["login", "--credentials", &file, "--no-browser", "--port", "0"]);
+    command.env("KITE_API_KEY", "sim_api_key").env("KITE_API_SECRET", API_SECRET);
+    let ended = run(&mut command);
+    assert_eq!((ended.code, ended.out.as_str()), (Some(3), ""), "{ended:?}");
+    assert!(ended.err.contains("/new does not exist"), "{ended:?}");
+    assert!(!directory.exists());
+}
+
 /// Runs `kite login --paste` with what `line` makes of where the login leads to.
 fn paste(stage: &Stage, line: impl Fn(&str) -> String) -> Outcome {
-    let mut command = stage.command("login", &["--paste", "--no-browser", "-vvv"]);
+    // A browser that opens nothing: the URL on standard output is what is left.
+    let mut command = stage.command("login", &["--paste", "-vvv"]);
+    command.env("BROWSER", "/bin/true");
     command.stdin(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("it starts");
     let mut out = std::io::BufReader::new(child.stdout.take().expect("standard output"));

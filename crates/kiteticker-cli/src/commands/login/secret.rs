@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal as _};
 use std::path::Path;
 
-use kite_conn::Secret;
+use kite_conn::{Secret, TokenFile, TokenFileError};
 
 use crate::console::paths;
 use crate::exit::CliError;
@@ -14,16 +14,40 @@ use crate::plain_text::{self, trimmed};
 pub(super) const SECRET_VARIABLE: &str = "KITE_API_SECRET";
 
 /// Finds the API key: the option, else the environment, else that of yesterday's credentials.
+///
+/// # Errors
+/// Returns an error if there is none, or if the file has the credentials of another key, which the
+/// login would replace.
 pub(super) fn api_key(option: Option<&str>, credentials: &Path) -> Result<String, CliError> {
     let option = option.map(trimmed).filter(|key| !key.is_empty()).map(str::to_owned);
-    if let Some(key) = option.or_else(|| plain_text::variable(KEY_VARIABLE)) {
-        return Ok(key);
+    let option = option.map(|key| ("--api-key", key));
+    let named = option.or_else(|| Some((KEY_VARIABLE, plain_text::variable(KEY_VARIABLE)?)));
+    match (named, kept_key(credentials)?) {
+        (Some((name, key)), Some(kept)) if key != kept => Err(other_key(name, credentials)),
+        (Some((_, key)), _) | (None, Some(key)) => Ok(key),
+        (None, None) => Err(CliError::unable("no api_key")
+            .help(format!("pass the app's API key by {KEY_VARIABLE} or --api-key"))),
     }
-    if credentials.is_file() {
-        return Ok(credentials::read(credentials)?.api_key().to_owned());
+}
+
+/// Returns the API key of the credentials that the login would replace, if there are any.
+fn kept_key(path: &Path) -> Result<Option<String>, CliError> {
+    match TokenFile::new(path).read() {
+        Ok(credentials) => Ok(Some(credentials.api_key().to_owned())),
+        // The file is empty or lacks one of the two, so that no command can use it.
+        Err(TokenFileError::Missing { .. }) => Ok(None),
+        Err(_) if !path.is_file() => Ok(None),
+        Err(error) => Err(credentials::unusable(path, error)),
     }
-    Err(CliError::unable("no api_key")
-        .help(format!("pass the app's API key by {KEY_VARIABLE} or --api-key")))
+}
+
+fn other_key(name: &str, path: &Path) -> CliError {
+    let path = paths::shown(path);
+    CliError::usage(format!(
+        "{path} has the credentials of another api_key than that of {name}, and the login would \
+         replace them"
+    ))
+    .help(format!("pass --credentials FILE to write another file, or remove {path}"))
 }
 
 /// Finds the API secret: in the named file, else in the environment, else by a prompt. There is no
@@ -73,11 +97,35 @@ fn usable(entered: &Secret) -> Option<Secret> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exit::Status;
+
+    /// Creates a file that only its owner may read.
+    fn file(text: &str) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        file
+    }
+
+    #[test]
+    fn credentials_of_another_key_and_files_of_something_else_are_not_replaced() {
+        let kept = file("api_key = kept\naccess_token = t0ken\n");
+        assert_eq!(api_key(Some(" kept "), kept.path()).unwrap(), "kept");
+        let error = api_key(Some("other"), kept.path()).unwrap_err();
+        assert_eq!(error.status(), Status::Usage);
+        let path = kept.path().display().to_string();
+        assert!(error.to_string().contains(&path) && error.to_string().contains("--api-key"));
+        assert!(error.advice().unwrap().starts_with("pass --credentials FILE "), "{error:?}");
+        assert!(!format!("{error} {error:?}").contains("t0ken"), "{error:?}");
+
+        assert_eq!(api_key(Some("key"), file("").path()).unwrap(), "key");
+        assert_eq!(api_key(Some("key"), Path::new("/nowhere/at/all")).unwrap(), "key");
+        let error = api_key(Some("key"), file("Host kite\n").path()).unwrap_err();
+        assert_eq!(error.status(), Status::Unable);
+    }
 
     #[test]
     fn a_secret_is_one_word_and_no_error_shows_it() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), "\u{feff}s3cr3t\r\n").unwrap();
+        let file = file("\u{feff}s3cr3t\r\n");
         assert_eq!(read(file.path()).unwrap().expose(), "s3cr3t");
         for text in ["", "\n", "s3cr3t s3cr3t", "s3cr3t\nother\n"] {
             std::fs::write(file.path(), text).unwrap();
@@ -91,8 +139,7 @@ mod tests {
     fn a_secret_that_others_can_read_is_not_used() {
         use std::os::unix::fs::PermissionsExt;
 
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), "s3cr3t").unwrap();
+        let file = file("s3cr3t");
         std::fs::set_permissions(file.path(), PermissionsExt::from_mode(0o640)).unwrap();
         let error = read(file.path()).unwrap_err();
         assert!(error.to_string().starts_with("other users can access the api_secret"), "{error}");
