@@ -52,6 +52,8 @@ pub(crate) struct RelayStatus {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct ClientStatus {
     pub(crate) name: String,
+    /// Whether it may not connect any more. Its counts remain, so that sums over clients never fall.
+    pub(crate) is_removed: bool,
     /// Sockets that are open.
     pub(crate) sockets: usize,
     /// Instruments subscribed, once for each socket.
@@ -108,16 +110,29 @@ impl From<RelayStats> for RelayStatus {
             ticks_missed: stats.ticks_missed,
             gaps: stats.gaps,
             refused: stats.refused,
-            clients: stats.clients.into_iter().map(Into::into).collect(),
+            clients: clients(stats.clients, &stats.listed),
         }
     }
 }
 
-impl From<ClientStats> for ClientStatus {
-    fn from(stats: ClientStats) -> Self {
+/// Returns the clients that may connect or have been connected, by name.
+fn clients(counted: Vec<ClientStats>, listed: &[String]) -> Vec<ClientStatus> {
+    let mut all: BTreeMap<String, ClientStats> =
+        listed.iter().map(|name| (name.clone(), ClientStats::default())).collect();
+    all.extend(counted.into_iter().map(|client| (client.name.clone(), client)));
+    let status = |(name, stats)| {
+        let is_removed = !listed.contains(&name);
+        ClientStatus::new(name, is_removed, &stats)
+    };
+    all.into_iter().map(status).collect()
+}
+
+impl ClientStatus {
+    fn new(name: String, is_removed: bool, stats: &ClientStats) -> Self {
         Self {
             waiting: stats.waiting(),
-            name: stats.name,
+            name,
+            is_removed,
             sockets: stats.sockets,
             instruments: stats.instruments,
             accepted: stats.accepted,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use kite_manager::Credentials;
 use kite_server::{Admission, Door};
 use kite_wire::Mode;
+use parking_lot::Mutex;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -17,7 +18,7 @@ use crate::acceptor::Acceptor;
 use crate::builder::RelayBuilder;
 use crate::error::RelayError;
 use crate::hub::Control;
-use crate::roster::{RelayClient, accounts};
+use crate::roster::{RelayClient, Roster, accounts};
 use crate::stats::{Figures, RelayStats};
 
 /// How much longer than the clients' deadline the relay's own tasks may take.
@@ -61,6 +62,7 @@ pub struct RelayCounts {
     admission: Arc<Admission<()>>,
     door: Arc<Door>,
     figures: Arc<Figures>,
+    roster: Arc<Mutex<Roster>>,
 }
 
 impl RelayCounts {
@@ -70,7 +72,8 @@ impl RelayCounts {
         // The address of a refused client is noted after the refusal is counted.
         let refused = self.admission.refused();
         let last_refused = self.door.last_refused();
-        RelayStats { last_refused, ..self.figures.stats(refused) }
+        let listed = self.roster.lock().names();
+        RelayStats { last_refused, listed, ..self.figures.stats(refused) }
     }
 }
 
@@ -134,6 +137,7 @@ impl Relay {
             admission: Arc::clone(&acceptor.admission),
             door: Arc::clone(&acceptor.door),
             figures: Arc::clone(&acceptor.figures),
+            roster: Arc::clone(&acceptor.roster),
         }
     }
 

@@ -100,6 +100,11 @@ impl Roster {
         self.get(&client.name).filter(|present| present.has_same_credentials(client))
     }
 
+    /// Returns the names of all clients, sorted.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.by_name.keys().cloned().collect()
+    }
+
     /// Replaces all clients.
     pub(crate) fn set(&mut self, clients: Vec<RelayClient>) {
         let named = |client: RelayClient| (client.name.clone(), Arc::new(client));

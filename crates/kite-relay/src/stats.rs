@@ -19,6 +19,8 @@ use crate::wishes::UpstreamFull;
 pub struct RelayStats {
     /// The counts of each client that has ever connected, by name.
     pub clients: Vec<ClientStats>,
+    /// The names of the clients that may connect now, sorted, whether they ever have or not.
+    pub listed: Vec<String>,
     /// Ticks received from the manager.
     pub ticks_in: u64,
     /// Ticks dropped before the relay received them, because it was too slow for the feed.
@@ -292,6 +294,7 @@ impl Figures {
             refused,
             refused_tls: self.refused_tls.load(Ordering::Relaxed),
             last_refused: BTreeMap::new(),
+            listed: Vec::new(),
             clients,
         }
     }

@@ -52,6 +52,7 @@ struct ShownRelay<'a> {
 #[derive(Debug, Serialize)]
 struct ShownClient<'a> {
     name: &'a str,
+    removed: bool,
     sockets: usize,
     instruments: u64,
     out: u64,
@@ -139,6 +140,7 @@ impl<'a> ShownRelay<'a> {
     fn new(relay: &'a RelayStatus) -> Self {
         let client = |it: &'a ClientStatus| ShownClient {
             name: &it.name,
+            removed: it.is_removed,
             sockets: it.sockets,
             instruments: it.instruments,
             out: it.out,

@@ -37,7 +37,7 @@ const grown = (client, name) => Math.max(0, client[name] - client.before[name]);
 export const isSlow = (client) => grown(client, "conflated") > 0 || grown(client, "dropped") > 0;
 
 function clientState(client) {
-  if (client.sockets === 0) return "not connected";
+  if (client.sockets === 0) return client.removed ? "removed" : "not connected";
   if (grown(client, "dropped") > 0) return "slow, drops";
   if (grown(client, "conflated") > 0) return "slow, conflated";
   return "reading";

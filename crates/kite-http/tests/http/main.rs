@@ -4,6 +4,7 @@
 mod browser;
 mod browsers;
 mod client;
+mod clients;
 mod guard;
 mod hostile;
 mod latest;

@@ -89,6 +89,7 @@ async fn clients_come_and_go_without_a_restart() {
     let renewed = RelayClient::new("two", Credentials::new("two_key", "another"));
     let changed = listed("one").orders(true).max_instruments(1);
     relay.set_clients([changed, listed("three"), renewed]).unwrap();
+    assert_eq!(relay.stats().listed, ["one", "three", "two"]);
     two.read_to_end().await.unwrap();
     assert_eq!(u16::from(two.closed.flatten().unwrap().code), 1_008);
     assert_eq!(refused(&relay, "two_key", "two_token").await, 403);
