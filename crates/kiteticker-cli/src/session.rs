@@ -6,6 +6,8 @@ pub(crate) mod lifetime;
 pub(crate) mod store;
 pub(crate) mod url;
 
+/// Port of the redirect URL, if the user registers no other.
+pub(crate) const REDIRECT_PORT: u16 = 5010;
 /// Kite's login page.
 pub(crate) const KITE_LOGIN_URL: &str = "https://kite.zerodha.com/connect/login";
 /// Kite's API.

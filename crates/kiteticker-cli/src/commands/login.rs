@@ -32,7 +32,7 @@ use crate::plain_text;
 use crate::session::api::{Api, Session};
 use crate::session::store::{self, Store};
 use crate::session::url::ServerUrl;
-use crate::session::{KITE_API_URL, KITE_LOGIN_URL, lifetime};
+use crate::session::{KITE_API_URL, KITE_LOGIN_URL, REDIRECT_PORT, lifetime};
 
 const EXAMPLES: &str = "\
 Once: register http://127.0.0.1:5010 as the app's redirect URL at
@@ -64,7 +64,7 @@ pub(crate) struct Login {
     #[arg(long, value_name = "FILE")]
     credentials: Option<PathBuf>,
     /// Port of the redirect URL that is registered for the app [5010]
-    #[arg(long, value_name = "PORT", default_value_t = 5010, hide_default_value = true)]
+    #[arg(long, value_name = "PORT", default_value_t = REDIRECT_PORT, hide_default_value = true)]
     #[arg(value_parser = within(0..=u16::MAX), allow_hyphen_values = true)]
     port: u16,
     /// Print the URL instead of opening a browser

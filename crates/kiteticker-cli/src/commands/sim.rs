@@ -1,19 +1,22 @@
 //! `kite sim`: a simulated Kite ticker server on this machine.
 
+mod greeting;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use kite_sim::{
-    ACCESS_TOKEN, API_KEY, API_SECRET, FaultChance, FaultScript, LoginFault, LoginPage,
-    PlannedFault, SimStats, SocketEnd, SocketRecord,
+    FaultChance, FaultScript, LoginFault, LoginPage, PlannedFault, SimStats, SocketEnd,
+    SocketRecord,
 };
 use serde_json::{Map, json};
 
+use self::greeting::{Account, accounts};
 use crate::args::range::within;
 use crate::clients;
-use crate::console::output::{self, Output};
+use crate::console::output::Output;
 use crate::console::signals::Stop;
 use crate::exit::CliError;
 use crate::faults::{self, MissedFaults};
@@ -43,7 +46,8 @@ In another terminal, after setting the printed credentials:
 The login page needs no password; its links lead back to --redirect-url with a
 request token, as Kite's do:
   url=http://127.0.0.1:8766
-  kite login --login-url $url/connect/login --api-url $url
+  kite login --login-url $url/connect/login --api-url $url \\
+    --credentials sim.credentials
 
 All timestamps are of one clock, which starts now, or at --start today in India.
 As at Kite, a wrong api_key is refused with 400 and a wrong access_token with
@@ -161,9 +165,9 @@ pub(crate) async fn run(args: &Sim, output: Output, stop: Stop) -> Result<(), Cl
 
     args.faults.logins.iter().for_each(|&fault| sim.at_next_login(fault));
     if args.json {
-        output.json(&greeting_json(&sim, &accounts))?;
+        output.json(&greeting::json(&sim, &accounts))?;
     } else {
-        output.text(&greeting(&sim, &accounts, output))?;
+        output.text(&greeting::text(&sim, &accounts, args.redirect_url.as_ref(), output))?;
     }
     let mut missed = MissedFaults::new(accounts.len());
     tokio::select! {
@@ -222,64 +226,6 @@ fn stuck(sim: &kite_sim::Sim) -> Vec<SocketRecord> {
     sim.unfinished().into_iter().filter(is_stuck).collect()
 }
 
-/// An account of the simulator.
-struct Account {
-    key: String,
-    token: String,
-    secret: String,
-}
-
-/// Returns the accounts: the simulator's default, and more numbered from 2.
-fn accounts(count: u16) -> Vec<Account> {
-    let of = |suffix: &str| {
-        let [key, token, secret] =
-            [API_KEY, ACCESS_TOKEN, API_SECRET].map(|text| format!("{text}{suffix}"));
-        Account { key, token, secret }
-    };
-    std::iter::once(of("")).chain((2..=count).map(|number| of(&format!("_{number}")))).collect()
-}
-
-fn greeting_json(sim: &kite_sim::Sim, accounts: &[Account]) -> serde_json::Value {
-    let accounts: Vec<_> = accounts
-        .iter()
-        .map(|account| {
-            json!({
-                "api_key": account.key,
-                "access_token": account.token,
-                "api_secret": account.secret,
-            })
-        })
-        .collect();
-    json!({
-        "endpoint": sim.endpoint(),
-        "login_url": sim.login_url(),
-        "api_url": sim.api_url(),
-        "accounts": accounts,
-    })
-}
-
-fn greeting(sim: &kite_sim::Sim, accounts: &[Account], output: Output) -> String {
-    let endpoint = sim.endpoint();
-    let bold = |name| output.paint(output::BOLD, name);
-    let mut text = format!("{}  {endpoint}\n", bold("endpoint"));
-    for Account { key, token, .. } in accounts {
-        text += &format!("export KITE_API_KEY={key} KITE_ACCESS_TOKEN={token}\n");
-    }
-    let Account { key, token, secret } = &accounts[0];
-    text += &format!(
-        "kite watch --endpoint {endpoint} NSE:INFY\n{}",
-        clients::lines(&endpoint, key, token)
-    );
-    if let (Some(login), Some(api)) = (sim.login_url(), sim.api_url()) {
-        text += &format!("{}  {login}\n{}  {api}\n", bold("login_url"), bold("api_url"));
-        text += &format!(
-            "KITE_API_KEY={key} KITE_API_SECRET={secret} kite login --login-url {login} --api-url \
-             {api}\n"
-        );
-    }
-    text + "Ctrl-C stops it.\n"
-}
-
 fn summary(stats: &SimStats) -> String {
     let mut text = format!(
         "{}, {} in {}, {}\n",
@@ -335,6 +281,8 @@ fn stats_json(stats: &SimStats, stuck: &[SocketRecord]) -> serde_json::Value {
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use kite_sim::{ACCESS_TOKEN, API_KEY};
 
     use super::*;
 

@@ -34,9 +34,15 @@ impl ServerUrl {
     }
 }
 
+/// Port of an `http` URL that names none.
+const HTTP_PORT: u16 = 80;
+
 /// An `http` URL of this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct LocalUrl(String);
+pub(crate) struct LocalUrl {
+    text: String,
+    port: u16,
+}
 
 impl FromStr for LocalUrl {
     type Err = &'static str;
@@ -44,7 +50,7 @@ impl FromStr for LocalUrl {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let uri = parsed(text)?;
         match uri.scheme_str() == Some("http") && is_loopback(&uri) {
-            true => Ok(Self(text.to_owned())),
+            true => Ok(Self { text: text.to_owned(), port: uri.port_u16().unwrap_or(HTTP_PORT) }),
             false => Err("expected a URL of this machine, such as http://127.0.0.1:5010"),
         }
     }
@@ -52,7 +58,11 @@ impl FromStr for LocalUrl {
 
 impl LocalUrl {
     pub(crate) fn as_str(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 }
 
@@ -98,5 +108,12 @@ mod tests {
             assert!(url.parse::<LocalUrl>().is_err(), "{url}");
         }
         assert!("https://127.0.0.1".parse::<LocalUrl>().is_err());
+    }
+
+    #[test]
+    fn a_local_url_has_a_port() {
+        for (url, port) in [("http://127.0.0.1:8000/a", 8000), ("http://localhost", 80)] {
+            assert_eq!(url.parse::<LocalUrl>().map(|url| url.port()), Ok(port));
+        }
     }
 }

@@ -233,6 +233,22 @@ fn a_start_that_is_no_time_is_invalid_usage() {
 }
 
 #[test]
+fn the_login_that_it_prints_waits_where_its_page_leads_and_writes_a_file_of_its_own() {
+    for (line, port) in [
+        (&["sim", "--for", "1ms"][..], ""),
+        (&["sim", "--for", "1ms", "--redirect-url", "http://localhost:5010/x"], ""),
+        (&["sim", "--for", "1ms", "--redirect-url", "http://127.0.0.1:8000"], " --port 8000"),
+    ] {
+        let ended = run(&mut kite(line));
+        let login = ended.out.lines().find(|line| line.contains(" kite login "));
+        let login = login.expect("a command");
+        let (_, after_url) = login.split_once(" --api-url http://127.0.0.1:").expect("a URL");
+        let options = after_url.trim_start_matches(|symbol: char| symbol.is_ascii_digit());
+        assert_eq!(options, format!("{port} --credentials sim.credentials"), "{ended:?}");
+    }
+}
+
+#[test]
 fn its_login_page_and_api_are_printed_and_its_tokens_die_when_asked() {
     let line = ["sim", "--json", "--token-dies", "1ms", "--login-fault", "expired,slow:5"];
     let mut sim = Running::start(kite(&line));
