@@ -184,7 +184,7 @@ impl HttpBuilder {
         (sources.relay, sources.recorder) = (self.relay, self.recorder);
         sources.token_expires = self.token_expires;
         let state = State::from(sources);
-        let guard = Arc::new(Guard::new(Hosts::new(hosts), token));
+        let guard = Arc::new(Guard::new(Hosts::new(hosts), token, tls.is_some()));
         let router = router(state.clone(), guard);
         HttpServer::start(bound, Work { listener, tls, router, limits: self.limits, state })
     }

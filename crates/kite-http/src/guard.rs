@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use axum::extract::{Request, State};
 use axum::http::header::{
-    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, HOST, HeaderName, REFERRER_POLICY,
-    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, HOST, HeaderName, ORIGIN,
+    REFERRER_POLICY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderValue, Method, StatusCode, request};
 use axum::middleware::Next;
@@ -36,6 +36,8 @@ const SEC_FETCH_MODE: &str = "sec-fetch-mode";
 pub(crate) struct Guard {
     hosts: Hosts,
     token: Option<Token>,
+    /// Whether `https://` is served.
+    is_tls: bool,
     /// Slows down those who guess the token.
     throttle: Mutex<Throttle>,
 }
@@ -56,8 +58,8 @@ enum Refusal {
 }
 
 impl Guard {
-    pub(crate) fn new(hosts: Hosts, token: Option<Token>) -> Self {
-        Self { hosts, token, throttle: Mutex::default() }
+    pub(crate) fn new(hosts: Hosts, token: Option<Token>, is_tls: bool) -> Self {
+        Self { hosts, token, is_tls, throttle: Mutex::default() }
     }
 
     fn check(&self, head: &request::Parts) -> Result<(), Refusal> {
@@ -77,10 +79,24 @@ impl Guard {
         }
         // Browsers send it; a link on another site may lead here, but no other site may load this.
         let is = |name: &str, value: &str| head.headers.get(name).is_some_and(|it| it == value);
-        if is(SEC_FETCH_SITE, "cross-site") && !is(SEC_FETCH_MODE, "navigate") {
+        let mut origins = head.headers.get_all(ORIGIN).iter();
+        let is_foreign = is(SEC_FETCH_SITE, "cross-site")
+            || origins.any(|origin| !self.is_own(origin, host).unwrap_or(false));
+        if is_foreign && !is(SEC_FETCH_MODE, "navigate") {
             return Err(Refusal::OtherSite);
         }
         Ok(())
+    }
+
+    /// Returns whether an origin is that of a page of this server, which was requested from `host`;
+    /// `None` if it is not an origin with a host.
+    fn is_own(&self, origin: &HeaderValue, host: &str) -> Option<bool> {
+        let (own, implied) = if self.is_tls { ("https", 443) } else { ("http", 80) };
+        let (scheme, origin) = origin.to_str().ok()?.split_once("://")?;
+        let place = |authority| {
+            Host::and_port(authority).map(|(host, port)| (host, port.unwrap_or(implied)))
+        };
+        Some(scheme.eq_ignore_ascii_case(own) && place(origin)? == place(host)?)
     }
 }
 
@@ -161,7 +177,7 @@ mod tests {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let guard = Guard::new(Hosts::default(), None);
+        let guard = Guard::new(Hosts::default(), None, false);
         guard.check(&request.body(()).unwrap().into_parts().0)
     }
 
@@ -205,5 +221,41 @@ mod tests {
         assert_eq!(check("cross-site", "navigate"), Ok(()));
         assert_eq!(check("cross-site", "no-cors"), Err(Refusal::OtherSite));
         assert_eq!(check("cross-site", "cors"), Err(Refusal::OtherSite));
+    }
+
+    #[test]
+    fn a_page_of_another_origin_may_not_load() {
+        let check = |host, origin| check("GET", "/metrics", &[("host", host), ("origin", origin)]);
+        for (host, origin) in [
+            ("localhost:9464", "http://localhost:9464"),
+            ("LOCALHOST.:9464", "HTTP://localhost:9464"),
+            ("127.0.0.1", "http://127.0.0.1"),
+            ("[::1]:80", "http://[::1]"),
+        ] {
+            assert_eq!(check(host, origin), Ok(()), "{origin}");
+        }
+        for origin in [
+            "http://evil.com",
+            "http://evil.com:9464",
+            "https://localhost:9464",
+            "http://localhost",
+            "http://localhost:9465",
+            "http://127.0.0.1:9464",
+            "http://localhost:9464/",
+            "http://localhost:9464@evil.com",
+            "file://",
+            "null",
+            "",
+        ] {
+            assert_eq!(check("localhost:9464", origin), Err(Refusal::OtherSite), "{origin}");
+        }
+    }
+
+    #[test]
+    fn the_origin_of_a_server_with_tls_has_its_scheme() {
+        let guard = Guard::new(Hosts::default(), None, true);
+        let own = |origin| guard.is_own(&HeaderValue::from_static(origin), "localhost:443");
+        assert_eq!(own("https://localhost"), Some(true));
+        assert_eq!(own("http://localhost"), Some(false));
     }
 }

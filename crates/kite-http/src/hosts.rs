@@ -36,18 +36,23 @@ impl Host {
 
     /// Parses a host with or without a port, as in a `Host` header or a URL.
     pub(crate) fn of_authority(text: &str) -> Option<Self> {
-        let is_port = |port: &str| {
-            port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok()
+        Self::and_port(text).map(|(host, _)| host)
+    }
+
+    /// Parses a host with or without a port, and returns both.
+    pub(crate) fn and_port(text: &str) -> Option<(Self, Option<u16>)> {
+        let number = |port: &str| {
+            let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
+            port.parse::<u16>().ok().filter(|_| is_number)
         };
         // In brackets or not, an IPv6 address has colons.
-        let host = match text.rsplit_once(':') {
-            Some((host, port)) if is_port(port) && (host.ends_with(']') || !host.contains(':')) => {
-                host
-            }
-            _ if text.starts_with('[') || !text.contains(':') => text,
+        let parts = text.rsplit_once(':').and_then(|(host, port)| Some((host, number(port)?)));
+        let (host, port) = match parts {
+            Some((host, port)) if host.ends_with(']') || !host.contains(':') => (host, Some(port)),
+            _ if text.starts_with('[') || !text.contains(':') => (text, None),
             _ => return None,
         };
-        Self::parse(host)
+        Some((Self::parse(host)?, port))
     }
 
     fn is_loopback(&self) -> bool {

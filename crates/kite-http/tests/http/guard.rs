@@ -73,6 +73,12 @@ async fn a_page_of_another_site_may_link_but_not_load() {
     let of = |mode: &str| format!("Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: {mode}\r\n");
     assert_eq!(get_with(&http, "/api/status", &of("no-cors")).await.status, 403);
     assert_eq!(get_with(&http, "/api/status", &of("navigate")).await.status, 200);
+    let own = format!("Origin: http://{}\r\n", http.address());
+    for (path, own_status) in [("/metrics", 200), ("/events?rows=x", 400), ("/healthz", 200)] {
+        assert_eq!(get_with(&http, path, &own).await.status, own_status, "{path}");
+        let foreign = get_with(&http, path, "Origin: http://evil.com\r\n").await;
+        assert_eq!((foreign.status, &*foreign.body), (403, "another site may not load this\n"));
+    }
 }
 
 #[tokio::test]
