@@ -40,7 +40,7 @@ type ConnectionId = (AccountId, usize);
 /// Counts of what was missed, and the last incidents.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub(crate) struct Incidents {
-    /// Gaps of all connections.
+    /// Gaps of all connections in which instruments were missed.
     pub(crate) gaps: u64,
     /// Their time without ticks, summed.
     pub(crate) gap_seconds: f64,
@@ -93,7 +93,8 @@ impl Incidents {
 
     fn note_connection(&mut self, connection: ConnectionId, event: &Event) {
         match event {
-            Event::Gap(gap) => {
+            // Without instruments nothing was missed.
+            Event::Gap(gap) if !gap.instruments.is_empty() => {
                 self.gaps += 1;
                 self.gap_seconds += without_ticks(gap).as_secs_f64();
             }
@@ -156,7 +157,7 @@ pub(crate) async fn follow(state: State, mut events: Events) {
 
 #[cfg(test)]
 mod tests {
-    use kite_manager::{LossCause, Stopped};
+    use kite_manager::{LossCause, Missed, Mode, Stopped, VolumeMissed};
 
     use super::*;
 
@@ -175,8 +176,7 @@ mod tests {
         assert_eq!((incidents.last[0].unix_ms, incidents.last[KEPT - 1].unix_ms), (3, 102));
         let Incident { severity, kind, text, .. } = &incidents.last[0];
         assert_eq!((*severity, *kind), ("error", "dark"));
-        let words = "connection 1 of mine: down; no live connection has room for 2 of its \
-                     instruments";
+        let words = "connection 1 of mine: down; no connection streams 2 of its instruments";
         assert_eq!(text, words);
     }
 
@@ -219,6 +219,19 @@ mod tests {
         note("down", 1, "lost again");
         let texts: Vec<_> = incidents.last.iter().map(|it| &*it.text).collect();
         assert_eq!(texts, ["lost", "attempt 1", "attempt 500", "lost", "lost again"]);
+    }
+
+    #[test]
+    fn only_gaps_in_which_instruments_were_missed_are_counted() {
+        let at = |second: u64| Stamp::from_nanos(second * 1_000_000_000);
+        let connection = (AccountId::from("mine"), 0);
+        let mut incidents = Incidents::default();
+        let mut gap = Gap::new(at(10), at(12), at(15));
+        incidents.note_connection(connection.clone(), &Event::Gap(gap.clone().into()));
+        assert_eq!((incidents.gaps, incidents.gap_seconds), (0, 0.0));
+        gap.instruments = vec![Missed::new(408_065, Mode::Ltp, VolumeMissed::NotCarried)];
+        incidents.note_connection(connection, &Event::Gap(gap.into()));
+        assert_eq!((incidents.gaps, incidents.gap_seconds), (1, 5.0));
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub struct RelayStats {
     pub unsent: u64,
     /// Conflated ticks left out, because a client unsubscribed their instruments.
     pub unsubscribed: u64,
-    /// Gaps of the feed that were reported to clients.
+    /// Gaps of the feed in which instruments were missed.
     pub gaps: u64,
     /// Times that a connection upstream whose socket stayed open received nothing for five seconds.
     pub silences: u64,

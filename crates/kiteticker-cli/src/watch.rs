@@ -196,7 +196,9 @@ async fn show(
             Input::News(news) => match news? {
                 News::Up => {}
                 News::Event(event) => app.on_event(&event),
-                News::Note(text) => app.log(Weight::Warning, text),
+                News::Note(severity, text) => {
+                    app.log(Weight::of(severity).unwrap_or(Weight::Plain), text);
+                }
             },
             Input::Second => {
                 app.on_reading(targets.manager.snapshot());

@@ -30,8 +30,8 @@ pub enum ManagerEvent {
         /// Whether they returned to the connection on which they were subscribed.
         back: bool,
     },
-    /// A connection has been down for too long, and no live connection has room for these
-    /// instruments.
+    /// A connection has been down for too long, and no connection streams these instruments: none
+    /// is live, or those that are have no room.
     Dark {
         /// The account.
         account: AccountId,
@@ -78,7 +78,7 @@ impl fmt::Display for ManagerEvent {
             Self::Dark { account, connection, tokens } => {
                 write_connection(f, account, *connection)?;
                 let dark = tokens.len();
-                write!(f, ": down; no live connection has room for {dark} of its instruments")
+                write!(f, ": down; no connection streams {dark} of its instruments")
             }
             Self::Stopped(stopped) => stopped.fmt(f),
             Self::Lagged { missed } => write!(f, "events missed: {missed}"),
@@ -125,7 +125,7 @@ mod tests {
             (
                 ManagerEvent::Dark { account, connection: 0, tokens: [4].into() },
                 Severity::Error,
-                "connection 1 of mine: down; no live connection has room for 1 of its instruments",
+                "connection 1 of mine: down; no connection streams 1 of its instruments",
             ),
             (ManagerEvent::Stopped(Stopped::NOTHING), Severity::Notice, "stopped"),
             (ManagerEvent::Lagged { missed: 7 }, Severity::Warning, "events missed: 7"),

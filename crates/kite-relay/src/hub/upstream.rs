@@ -51,7 +51,10 @@ impl Hub {
                 self.update_placement();
             }
             StreamItem::Gap { account, connection, gap } => {
-                self.figures.hub.gaps.fetch_add(1, Ordering::Relaxed);
+                // Without instruments nothing was missed.
+                if !gap.instruments.is_empty() {
+                    self.figures.hub.gaps.fetch_add(1, Ordering::Relaxed);
+                }
                 self.send_notices(losses::gap(&gap, &self.groups));
                 self.losses.on_gap(self.slot(&account, connection), &gap, now);
             }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use kite_manager::{Event, ManagerEvent};
 use kite_sim::{Fault, Refusal};
 use kite_wire::Mode;
 
@@ -39,6 +40,26 @@ async fn clients_are_informed_of_an_outage_and_of_what_it_missed() {
     assert_eq!(one.texts.len(), 2, "{:?}", one.texts);
     idle.sync().await;
     assert!(idle.texts.is_empty(), "{:?}", idle.texts);
+    assert_eq!(relay.stats().gaps, 1);
+}
+
+#[tokio::test]
+async fn connections_without_instruments_have_no_gaps_that_count() {
+    let sim = quiet_sim().await;
+    let manager = crate::stage::manager(&sim).connections(3).build().unwrap();
+    manager.start().await.unwrap();
+    let relay = relay().start(&manager).await.unwrap();
+    let mut one = Client::with_snapshots(&relay, "one", &[ONE]).await;
+    let mut events = manager.events();
+    sim.drop_all();
+    let mut connections = std::collections::BTreeSet::new();
+    while connections.len() < 3 {
+        let event = events.recv().await.expect("the manager runs");
+        if let ManagerEvent::Connection { seat, event: Event::Gap(_) } = event {
+            connections.insert(seat.connection);
+        }
+    }
+    one.read_until("the gap", |it| it.text("message").is_some()).await;
     assert_eq!(relay.stats().gaps, 1);
 }
 

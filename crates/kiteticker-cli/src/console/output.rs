@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
-use kite_conn::ErrorChain;
+use kite_conn::{ErrorChain, Severity};
 
 use super::clean;
 use super::log_line::{self, LogFormat, shown};
@@ -101,6 +101,20 @@ impl Output {
         }
         let mark = self.paint_err(YELLOW, "warning:");
         let _ = writeln!(io::stderr().lock(), "{mark} {}", shown(text));
+    }
+
+    /// Writes an event of the feed to standard error, on one line: what is missing or was rejected as
+    /// an error, what may be missing as a warning, both also when quiet; everything else as a note.
+    pub(crate) fn event(&self, severity: Severity, text: impl Display) {
+        match severity {
+            Severity::Error if self.log == LogFormat::Json => log_line::write("error", text, None),
+            Severity::Error => {
+                let mark = self.paint_err(RED, "error:");
+                let _ = writeln!(io::stderr().lock(), "{mark} {}", shown(text));
+            }
+            Severity::Warning => self.warn(text),
+            _ => self.note(text),
+        }
     }
 
     /// Wraps text that starts at column `indent` to the terminal's width, and indents the lines

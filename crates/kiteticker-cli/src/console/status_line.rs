@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 use std::time::Duration;
 
-use kite_conn::OneLine;
+use kite_conn::{OneLine, Severity};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::console::output::Output;
@@ -53,6 +53,13 @@ impl StatusLine {
     pub(crate) fn note(&mut self, text: &str) {
         self.clear();
         self.output.note(text);
+        self.write();
+    }
+
+    /// Writes an event above the line, as a note, a warning or an error.
+    pub(crate) fn event(&mut self, severity: Severity, text: &str) {
+        self.clear();
+        self.output.event(severity, text);
         self.write();
     }
 

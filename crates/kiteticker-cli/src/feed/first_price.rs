@@ -92,8 +92,8 @@ async fn wait(
     while !waiting.is_over() {
         tokio::select! {
             news = link.next() => {
-                if let Some(text) = news?.line() {
-                    output.note(text);
+                if let Some((severity, text)) = news?.line() {
+                    output.event(severity, text);
                 }
             }
             item = stream.recv() => match item {

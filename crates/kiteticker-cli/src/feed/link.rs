@@ -34,18 +34,18 @@ pub(crate) enum News {
     /// An event of a connection, or that events were missed.
     Event(ManagerEvent),
     /// Something else for the user to know.
-    Note(String),
+    Note(Severity, String),
 }
 
 impl News {
-    /// Returns the line that a command without a screen prints, if it matters there: a connection is
-    /// up, data may be missing, or no longer is. Attempts to connect are left out: what is waited
+    /// Returns the line that a command without a screen prints, and how much it matters, if it does
+    /// there: a connection is up, data may be missing, or no longer is. Attempts to connect are left out: what is waited
     /// for is reported at the first, then each minute and when the reason changes. So are events
     /// that `-v` logs.
-    pub(crate) fn line(&self) -> Option<String> {
+    pub(crate) fn line(&self) -> Option<(Severity, String)> {
         let event = match self {
             Self::Up => return None,
-            Self::Note(text) => return Some(text.clone()),
+            Self::Note(severity, text) => return Some((*severity, text.clone())),
             Self::Event(event) => event,
         };
         let matters = match event {
@@ -59,7 +59,7 @@ impl News {
             ManagerEvent::Connection { event: Event::Up { .. }, .. } => true,
             _ => event.severity() >= Severity::Recovery,
         };
-        matters.then(|| event.to_string())
+        matters.then(|| (event.severity(), event.to_string()))
     }
 }
 
@@ -157,10 +157,10 @@ impl<'m> Link<'m> {
     fn on_event(&mut self, event: ManagerEvent) -> Result<(), CliError> {
         if let ManagerEvent::Connection { seat, event } = &event
             && let Some(wait) = self.token_waits.get_mut(&seat.account_index)
-            && let Some(note) = wait.on_event(seat, event)
+            && let Some((severity, note)) = wait.on_event(seat, event)
         {
             self.outage = Outage::said_at(Instant::now(), NO_TOKEN.into());
-            self.note(note);
+            self.news.push_back(News::Note(severity, note));
         }
         match &event {
             // Reported with what follows from it, and only once for all connections.
@@ -183,7 +183,8 @@ impl<'m> Link<'m> {
     fn on_parked(&mut self, seat: &Seat, reason: ParkReason) -> Result<(), CliError> {
         let (parked, connections) = self.count_parked();
         if parked < connections {
-            self.note(format!("{seat} gave up: {reason}"));
+            let text = format!("{seat} gave up: {reason}");
+            self.news.push_back(News::Note(Severity::Error, text));
             return Ok(());
         }
         let what =
@@ -206,7 +207,7 @@ impl<'m> Link<'m> {
         }
         let is_any_waiting = statuses.iter().any(|(it, _)| it.phase == Phase::Renewing);
         let notes = self.token_waits.values_mut().filter_map(|it| it.on_second(is_any_waiting));
-        self.news.extend(notes.map(News::Note));
+        self.news.extend(notes.map(|(severity, note)| News::Note(severity, note)));
         // A parked connection was reported when it was parked.
         let down = statuses.iter().map(|(it, _)| it);
         let down = down.filter(|it| !matches!(it.phase, Phase::Live | Phase::Parked));
@@ -234,12 +235,9 @@ impl<'m> Link<'m> {
         };
         if let Some((lasts, what)) = self.outage.on_second(Instant::now(), wait) {
             let lasts = lasts.map(|it| format!(" for {}", times::span(it))).unwrap_or_default();
-            self.note(format!("waiting{lasts} for {what}"));
+            let text = format!("waiting{lasts} for {what}");
+            self.news.push_back(News::Note(Severity::Warning, text));
         }
-    }
-
-    fn note(&mut self, text: String) {
-        self.news.push_back(News::Note(text));
     }
 }
 
@@ -290,14 +288,14 @@ mod tests {
         while !(are_waiting() && link.waits_for_token()) {
             // Those that wait after the first are no news.
             if let Ok(news) = timeout(Duration::from_millis(1), link.next()).await {
-                lines.extend(news.unwrap().line());
+                lines.extend(news.unwrap().line().map(|(_, text)| text));
             }
         }
         for _ in 0..3 {
             link.on_second();
         }
         while let Some(news) = link.news.pop_front() {
-            lines.extend(news.line());
+            lines.extend(news.line().map(|(_, text)| text));
         }
         let line = "access token refused; waiting for a new access_token in ";
         assert!(lines.len() == 1 && lines[0].starts_with(line), "{lines:?}");

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use kite_conn::{Event, OpenError, TokenFile, TokenFileError};
+use kite_conn::{Event, OpenError, Severity, TokenFile, TokenFileError};
 use kite_manager::Seat;
 
 use crate::console::paths;
@@ -39,7 +39,7 @@ impl TokenWait {
 
     /// Handles an event of a connection of the account; returns the note to print, if a wait has
     /// begun or ended.
-    pub(super) fn on_event(&mut self, seat: &Seat, event: &Event) -> Option<String> {
+    pub(super) fn on_event(&mut self, seat: &Seat, event: &Event) -> Option<(Severity, String)> {
         match event {
             Event::OpenFailed { error, .. } if error.is_auth() => {
                 self.refusal = Some(error.clone());
@@ -58,7 +58,7 @@ impl TokenWait {
 
     /// Looks at the file's problem, and ends the wait if no connection waits any more, although no
     /// event said so; returns the note to print.
-    pub(super) fn on_second(&mut self, is_any_waiting: bool) -> Option<String> {
+    pub(super) fn on_second(&mut self, is_any_waiting: bool) -> Option<(Severity, String)> {
         if !self.lasts() {
             return None;
         }
@@ -71,10 +71,11 @@ impl TokenWait {
         }
         self.problem = problem;
         let problem = self.problem.as_ref()?;
-        Some(format!("cannot use {} yet: {problem}", paths::shown(self.file.path())))
+        let file = paths::shown(self.file.path());
+        Some((Severity::Warning, format!("cannot use {file} yet: {problem}")))
     }
 
-    fn begun(&mut self) -> String {
+    fn begun(&mut self) -> (Severity, String) {
         self.problem = None;
         let is_key = self.refusal.as_ref().is_some_and(OpenError::is_invalid_credentials);
         let (what, other) = match is_key {
@@ -82,12 +83,14 @@ impl TokenWait {
             false => ("access token", ""),
         };
         let why = self.refusal.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-        format!("{what}{} refused; waiting for {}{other}{why}", self.of_account(), self.what())
+        let (account, new) = (self.of_account(), self.what());
+        let text = format!("{what}{account} refused; waiting for {new}{other}{why}");
+        (Severity::Warning, text)
     }
 
-    fn ended(&mut self) -> String {
+    fn ended(&mut self) -> (Severity, String) {
         self.waiting.clear();
-        format!("found a new access token{}", self.of_account())
+        (Severity::Recovery, format!("found a new access token{}", self.of_account()))
     }
 
     fn of_account(&self) -> String {

@@ -104,8 +104,8 @@ async fn print(
                 if let News::Up = news {
                     unseen.on_live();
                 }
-                if let (Some(text), Some((_, output))) = (news.line(), report) {
-                    output.note(text);
+                if let (Some((severity, text)), Some((_, output))) = (news.line(), report) {
+                    output.event(severity, text);
                 }
             }
             // The stream ends once everything that was sent has been received.

@@ -57,6 +57,38 @@ async fn a_server_that_was_never_reached_is_a_finding() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_is_reported_by_its_severity_also_when_quiet() {
+    let tapes = tempfile::tempdir().expect("a directory");
+    let server = Sim::builder().start().await.expect("a server");
+    let (endpoint, to) = (server.endpoint(), tapes.path().to_str().expect("UTF-8"));
+    let line = ["-q", "--log=json", "record", "--to", to, "408065", "--endpoint", &endpoint];
+    let running = Running::start(with_credentials(kite(&line), "sim_access_token"));
+    server.wait_until(|server| server.stats().ticks_sent > 0).await;
+    server.refuse_with(Some(kite_sim::Refusal::kite(503, "Unavailable")));
+    server.drop_all();
+    running.wait_until_error("waiting for ");
+    server.refuse_with(None);
+    running.wait_until_error("connection 1: gap: ");
+    running.interrupt();
+    let ended = tokio::task::spawn_blocking(|| running.ended()).await.expect("it ends");
+    let levels = ended.err.lines().map(|line| {
+        let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        let text = |key: &str| line[key].as_str().expect("a text").to_owned();
+        (text("level"), text("message"))
+    });
+    let levels: Vec<_> = levels.collect();
+    for (level, start) in [
+        ("error", "connection 1: lost: "),
+        ("warn", "waiting for "),
+        ("warn", "connection 1: gap: "),
+    ] {
+        let is_it = |(of, text): &(String, String)| of == level && text.starts_with(start);
+        assert!(levels.iter().any(is_it), "{start}: {levels:?}");
+    }
+    assert!(levels.iter().all(|(level, _)| level != "info"), "{levels:?}");
+}
+
 /// Returns a frame of an LTP packet.
 fn ltp(token: u32) -> Vec<u8> {
     let words = [1_u16.to_be_bytes(), 8_u16.to_be_bytes()].concat();

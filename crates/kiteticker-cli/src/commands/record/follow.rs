@@ -87,8 +87,8 @@ impl Recording<'_> {
                     if let News::Up = news {
                         unseen.on_live();
                     }
-                    if let Some(text) = news.line() {
-                        status.note(&text);
+                    if let Some((severity, text)) = news.line() {
+                        status.event(severity, &text);
                     }
                 }
             }

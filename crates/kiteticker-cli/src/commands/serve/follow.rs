@@ -151,8 +151,8 @@ impl Serving<'_> {
                     if let News::Up = news {
                         self.unseen.on_live();
                     }
-                    if let Some(text) = news.line() {
-                        status.note(&text);
+                    if let Some((severity, text)) = news.line() {
+                        status.event(severity, &text);
                     }
                 }
             }
