@@ -1,5 +1,6 @@
 //! The newest ticks of instruments, as the rows that an export has.
 
+use std::cell::LazyCell;
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -12,6 +13,7 @@ use kite_manager::{LatestTick, Manager};
 use kite_wire::tape::{Received, Source};
 use serde_json::json;
 
+use crate::events::shown::merged;
 use crate::router::json;
 use crate::state::State;
 
@@ -33,13 +35,21 @@ pub(crate) async fn latest(Shared(state): Shared<State>, RawQuery(query): RawQue
         let error = json!({ "error": "the newest ticks are not kept" });
         return failed(StatusCode::SERVICE_UNAVAILABLE, &error);
     };
+    let subscribed = LazyCell::new(|| merged(state.manager.distribution()));
+    // Every number is a token, but not every token is that of an instrument.
+    let is_known = |name: &str, token| {
+        name.parse::<u32>().is_err()
+            || state.names.name(token).is_some()
+            || subscribed.contains_key(&token)
+    };
     let (mut found, mut unknown, mut without_tick) = (Vec::new(), Vec::new(), Vec::new());
     for name in &asked {
         match state.token(name) {
             None => unknown.push(name),
             Some(token) => match latest.get(token) {
                 Some(tick) => found.push(tick),
-                None => without_tick.push(name),
+                None if is_known(name, token) => without_tick.push(name),
+                None => unknown.push(name),
             },
         }
     }

@@ -5,7 +5,7 @@ use kite_manager::{Credentials, Manager, Mode};
 use serde_json::json;
 
 use crate::client::get;
-use crate::stage::{INFY, NIFTY, quiet_sim, server, ticking, until};
+use crate::stage::{INFY, NIFTY, manager, quiet_sim, server, ticking, until};
 
 /// An instrument that never ticks.
 const QUIET: u32 = 738_561;
@@ -78,10 +78,25 @@ async fn instruments_without_a_tick_are_named() {
     assert_eq!(answer.status, 404);
     let expected = json!({
         "error": "instruments without a tick",
-        "unknown": ["NSE:INFI", "<b>"],
-        "without_tick": ["NSE:M&M", "1"],
+        "unknown": ["NSE:INFI", "<b>", "1"],
+        "without_tick": ["NSE:M&M"],
     });
     assert_eq!(answer.json(), expected);
+}
+
+#[tokio::test]
+async fn a_token_is_unknown_if_it_is_neither_subscribed_nor_named() {
+    let sim = quiet_sim().await;
+    let manager = manager(&sim);
+    // Nothing ticks, because it is not started.
+    manager.subscribe(&[NIFTY], Mode::Full).unwrap();
+    let http = server(&manager).names(Names).start().unwrap();
+    let answer = get(&http, "/api/latest?i=256265&i=408065&i=99&i=738561").await;
+    assert_eq!(answer.status, 404);
+    let answer = answer.json();
+    // The one is subscribed, the other has a name.
+    assert_eq!(answer["without_tick"], json!(["256265", "408065"]));
+    assert_eq!(answer["unknown"], json!(["99", "738561"]));
 }
 
 #[tokio::test]
