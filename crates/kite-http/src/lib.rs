@@ -80,3 +80,4 @@ pub use error::HttpError;
 pub use kite_relay::TlsFiles;
 pub use names::InstrumentNames;
 pub use server::HttpServer;
+pub use token::check_token;

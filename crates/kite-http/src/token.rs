@@ -10,20 +10,28 @@ use crate::error::HttpError;
 /// The shortest token accepted: 16 characters of base64 are 96 bits.
 const LEAST: usize = 16;
 
+/// Checks that readers can be asked for a token.
+///
+/// # Errors
+/// [`HttpError::TokenCharacter`] or [`HttpError::TokenTooShort`].
+pub fn check_token(token: &Secret) -> Result<(), HttpError> {
+    let text = token.expose();
+    if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(HttpError::TokenCharacter);
+    }
+    match text.len() {
+        len if len < LEAST => Err(HttpError::TokenTooShort { len, least: LEAST }),
+        _ => Ok(()),
+    }
+}
+
 /// A token, sent as `Authorization: Bearer TOKEN`.
 #[derive(Debug, Clone)]
 pub(crate) struct Token(Secret);
 
 impl Token {
     pub(crate) fn new(secret: Secret) -> Result<Self, HttpError> {
-        let text = secret.expose();
-        if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(HttpError::TokenCharacter);
-        }
-        match text.len() {
-            len if len < LEAST => Err(HttpError::TokenTooShort { len, least: LEAST }),
-            _ => Ok(Self(secret)),
-        }
+        check_token(&secret).map(|()| Self(secret))
     }
 
     /// Returns whether the headers have this token. The time taken depends on its length alone.

@@ -71,6 +71,12 @@ impl CliError {
         Self { status: Status::Findings, ..Self::unable(what) }
     }
 
+    /// Adds the place where what is wrong was written.
+    pub(crate) fn at(mut self, place: impl fmt::Display) -> Self {
+        self.what = format!("{place}: {}", self.what);
+        self
+    }
+
     /// Adds the cause.
     pub(crate) fn because(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());

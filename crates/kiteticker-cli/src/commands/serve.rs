@@ -8,6 +8,7 @@ mod http;
 mod made;
 mod origin;
 mod outcome;
+mod places;
 mod refusals;
 mod reload;
 mod report;

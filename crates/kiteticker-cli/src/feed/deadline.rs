@@ -10,6 +10,21 @@ use crate::format::times::{Moment, ist, now_unix_ns};
 /// Interval of reading the wall clock, which may be set and goes on while the machine sleeps.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 
+/// Returns when a moment is, in nanoseconds since the Unix epoch; a time of day is that of today in
+/// India.
+///
+/// # Errors
+/// Returns what is wrong with it if it is in the past.
+pub(crate) fn ahead(until: Moment, now_unix_ns: u64) -> Result<u64, String> {
+    let unix_ns = until.on_day_of(now_unix_ns);
+    if unix_ns > now_unix_ns {
+        return Ok(unix_ns);
+    }
+    let shown = |unix_ns| format!("{} {}", ist(unix_ns).date(), ist(unix_ns).clock());
+    let (until, now) = (shown(unix_ns), shown(now_unix_ns));
+    Err(format!("{until} IST is past: it is {now} in India"))
+}
+
 /// When a command ends: after a time, at a time of the wall clock, or whichever is first.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Deadline {
@@ -30,14 +45,9 @@ impl Deadline {
     /// Returns an error if it is in the past.
     pub(crate) fn until(self, until: Option<Moment>) -> Result<Self, CliError> {
         let Some(until) = until else { return Ok(self) };
-        let now = now_unix_ns();
-        let unix_ns = until.on_day_of(now);
-        if unix_ns > now {
-            return Ok(Self { until_unix_ns: Some(unix_ns), ..self });
-        }
-        let shown = |unix_ns| format!("{} {}", ist(unix_ns).date(), ist(unix_ns).clock());
-        let (until, now) = (shown(unix_ns), shown(now));
-        Err(CliError::usage(format!("--until {until} IST is past: it is {now} in India")))
+        let unix_ns = ahead(until, now_unix_ns())
+            .map_err(|error| CliError::usage(format!("--until {error}")))?;
+        Ok(Self { until_unix_ns: Some(unix_ns), ..self })
     }
 
     /// Waits for the end; forever if there is none.

@@ -1,6 +1,7 @@
 //! Opens and reads tapes for the commands.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -58,6 +59,24 @@ pub(crate) fn check_directory((option, to): (&str, &Path)) -> Result<(), CliErro
         }
         _ => Ok(()),
     }
+}
+
+/// Tries whether files can be created in a directory, or the directory itself if it does not exist.
+/// What is created for that is removed again.
+///
+/// # Errors
+/// Returns the system's error.
+pub(crate) fn try_directory(to: &Path) -> io::Result<()> {
+    let tried = match to.is_dir() {
+        true => tempfile::tempfile_in(to).map(drop),
+        false => {
+            // The nearest directory that exists is where it would be created.
+            let beneath = to.ancestors().skip(1).find(|it| it.exists()).unwrap_or(Path::new("."));
+            tempfile::tempdir_in(beneath).and_then(tempfile::TempDir::close)
+        }
+    };
+    // The error itself would name what was created.
+    tried.map_err(|error| io::Error::from(error.kind()))
 }
 
 /// Warns of each file that is cut off, and notes those that are still being recorded.

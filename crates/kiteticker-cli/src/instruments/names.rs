@@ -263,6 +263,11 @@ fn whole(text: &str) -> String {
     if text.contains(':') { text.to_owned() } else { format!("NSE:{text}") }
 }
 
+/// Returns whether a text can be an instrument token.
+pub(crate) fn is_token(text: &str) -> bool {
+    is_number(text) && text.parse().is_ok_and(|token: u32| token >= LOWEST_TOKEN)
+}
+
 pub(super) fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }

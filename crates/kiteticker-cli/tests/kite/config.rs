@@ -145,9 +145,12 @@ fn a_check_says_whether_it_would_start_and_connects_nowhere() {
         "[[relay.client]]\nname = 'desk'\ncredentials = 'desk.credentials'\norders = true\n";
     let ended = check(directory.path(), &format!("{feed}{relay}{client}"));
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    for text in
-        ["127.0.0.1, account main", "ws://127.0.0.1:0", "desk, order updates", "It would start."]
-    {
+    for text in [
+        "127.0.0.1, account main",
+        "ws://127.0.0.1:0",
+        "desk, 3 sockets, 3,000 instruments a socket, order updates",
+        "It would start.",
+    ] {
         assert!(ended.out.contains(text), "{ended:?}");
     }
     assert_no_secrets(&ended);
@@ -157,17 +160,24 @@ fn a_check_says_whether_it_would_start_and_connects_nowhere() {
     for text in [
         "kite.toml, line 2: feed.mode: ",
         "kite.toml, line 3: rely: ",
-        "did you mean relay?",
+        "did you mean `relay`?",
         "has 2 errors",
     ] {
         assert!(ended.err.contains(text), "{ended:?}");
     }
 
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let relay = format!("[relay]\nlisten = '{}'\n", taken.local_addr().expect("an address"));
+    let other = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let at = |taken: &TcpListener| taken.local_addr().expect("an address");
+    let relay = format!("[relay]\nlisten = '{}'\n[http]\nlisten = '{}'\n", at(&taken), at(&other));
     let ended = check(directory.path(), &format!("{feed}{relay}"));
     assert_eq!(ended.code, Some(3), "{ended:?}");
-    assert!(ended.err.contains("cannot listen on 127.0.0.1:"), "{ended:?}");
+    for text in [
+        "kite.toml, line 5: relay.listen: cannot start the relay: cannot listen on 127.0.0.1:",
+        "kite.toml, line 7: http.listen: cannot start the HTTP server: cannot listen on 127.0.0.1:",
+    ] {
+        assert!(ended.err.contains(text), "{ended:?}");
+    }
 
     let ended = check(directory.path(), "[relay]\nlisten = '127.0.0.1:0'\n");
     assert_eq!(ended.code, Some(3), "{ended:?}");
@@ -177,6 +187,33 @@ fn a_check_says_whether_it_would_start_and_connects_nowhere() {
     let line = ["serve", "--check", "--config", missing.to_str().expect("UTF-8")];
     let ended = run(&mut kite(&line));
     assert_eq!(ended.code, Some(3), "{ended:?}");
+}
+
+#[test]
+fn a_check_tries_the_directory_of_tapes_and_leaves_nothing_in_it() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = "[feed]\nsim = true\n[relay]\nlisten = '127.0.0.1:0'\n[record]\nto = 'tapes/a'\n";
+    let ended = check(directory.path(), file);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let entries = std::fs::read_dir(directory.path()).expect("a directory");
+    let entries: Vec<_> = entries.map(|it| it.expect("an entry").file_name()).collect();
+    assert_eq!(entries, ["kite.toml"]);
+    // A directory cannot be created in a file.
+    std::fs::write(directory.path().join("tapes"), "").expect("a file");
+    let ended = check(directory.path(), file);
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    let text = "kite.toml, line 6: record.to: the directory cannot be written to";
+    assert!(ended.err.contains(text), "{ended:?}");
+}
+
+#[test]
+fn a_file_that_is_not_text_is_what_the_file_says() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("kite.toml");
+    std::fs::write(&file, b"mode = '\xff'\n").expect("a file");
+    let ended = run(&mut kite(&["serve", "--config", file.to_str().expect("UTF-8")]));
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(ended.err.contains("it is not UTF-8 text"), "{ended:?}");
 }
 
 #[cfg(unix)]

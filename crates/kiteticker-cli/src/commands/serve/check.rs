@@ -25,17 +25,27 @@ use crate::format::times;
 /// Checks a plan and prints it.
 ///
 /// # Errors
-/// Returns the error that the start would return.
+/// Returns an error that the start would return. The others, if there are any, are printed before;
+/// what was written wrong is the last one.
 pub(super) async fn run(plan: &Plan, output: Output) -> Result<Status, CliError> {
     let settings = &plan.settings;
-    settings.feed.deadline()?;
-    if let Some(to) = &settings.record {
-        tapes::check_directory(("--record", to))?;
+    let mut errors = servers(plan).await?;
+    errors.extend(
+        [
+            settings.feed.deadline().map(drop),
+            plan.check_record(),
+            source(&settings.feed).await,
+            settings.instruments.select.check().map(drop),
+            settings.instruments.listed().await.map(drop),
+        ]
+        .into_iter()
+        .filter_map(Result::err),
+    );
+    errors.sort_by_key(|error| error.status() == Status::Usage);
+    if let Some(last) = errors.pop() {
+        errors.iter().for_each(|error| output.error(error));
+        return Err(last);
     }
-    source(&settings.feed).await?;
-    settings.instruments.select.check()?;
-    settings.instruments.listed().await?;
-    servers(settings).await?;
     match settings.json {
         true => output.json(&as_json(settings))?,
         false => output.text(&as_text(settings))?,
@@ -57,15 +67,22 @@ async fn source(feed: &FeedSettings) -> Result<(), CliError> {
     }
 }
 
-/// Starts the servers and stops them again. The manager beneath them is never started.
-async fn servers(settings: &Settings) -> Result<(), CliError> {
+/// Starts the servers and stops them again, and returns what keeps them from starting. The manager
+/// beneath them is never started.
+async fn servers(plan: &Plan) -> Result<Vec<CliError>, CliError> {
+    let (settings, places) = (&plan.settings, &plan.places);
     let manager = Manager::builder().account(MAIN_ACCOUNT, Credentials::new("none", "none"));
     let manager = feed::manager(manager)?;
-    let relay = settings.relay.builder()?.start(&manager).await.map_err(settings::not_started)?;
-    let http = settings.http.as_ref().map(|http| http.builder(&manager)).transpose()?;
-    let http = http.map(|builder| builder.start().map_err(http::not_started)).transpose()?;
-    drop((http, relay));
-    Ok(())
+    let relay = async {
+        let started = settings.relay.builder()?.start(&manager).await;
+        started.map_err(|error| settings::not_started_at(places, error))
+    };
+    let relay = relay.await;
+    let http = settings.http.as_ref().map(|http| {
+        let started = http.builder(&manager)?.start();
+        started.map_err(|error| http::not_started_at(places, error))
+    });
+    Ok([relay.err(), http.and_then(Result::err)].into_iter().flatten().collect())
 }
 
 fn as_text(settings: &Settings) -> String {
@@ -96,11 +113,12 @@ fn as_text(settings: &Settings) -> String {
 fn as_json(settings: &Settings) -> Value {
     let relay = &settings.relay;
     let clients = relay.clients.iter().map(|client| {
+        let (sockets, instruments) = client.limits();
         json!({
             "name": client.name,
             "orders": client.orders,
-            "sockets": client.sockets,
-            "instruments": client.instruments,
+            "sockets": sockets,
+            "instruments": instruments,
         })
     });
     json!({
@@ -182,13 +200,10 @@ fn relay_line(relay: &RelaySettings) -> String {
 }
 
 fn client_line(client: &ClientSettings) -> String {
-    let mut line = client.name.clone();
-    if let Some(sockets) = client.sockets {
-        line += &format!(", {}", counted(sockets as u64, "socket"));
-    }
-    if let Some(instruments) = client.instruments {
-        line += &format!(", {} instruments a socket", grouped(instruments as u64));
-    }
+    let (sockets, instruments) = client.limits();
+    let sockets = counted(sockets as u64, "socket");
+    let mut line =
+        format!("{}, {sockets}, {} instruments a socket", client.name, grouped(instruments as u64));
     if client.orders {
         line += ", order updates";
     }

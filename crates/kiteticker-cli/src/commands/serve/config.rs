@@ -15,6 +15,7 @@ mod written;
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
@@ -23,10 +24,12 @@ use self::feed::path;
 use self::files::Files;
 use self::problems::{Problem, Problems};
 use super::args::MAX_THREADS;
+use super::places::Places;
 use super::settings::{DEFAULT_REPORT_EVERY, Settings};
 use crate::console::paths;
 use crate::exit::CliError;
-use crate::format::times::{self, Moment};
+use crate::feed::deadline;
+use crate::format::times::{self, Moment, now_unix_ns};
 use crate::plain_text;
 
 /// The settings of a file.
@@ -35,7 +38,15 @@ pub(super) struct Config {
     pub(super) settings: Settings,
     /// The keys of the file and their values.
     pub(super) written: BTreeMap<String, String>,
+    pub(super) places: Places,
 }
+
+/// Keys whose values are tried only at the start, as section and key.
+const TRIED: [(&str, &str, &str); 3] = [
+    ("record.to", "record", "to"),
+    ("relay.listen", "relay", "listen"),
+    ("http.listen", "http", "listen"),
+];
 
 /// Reads the settings of a file, and looks at the files that it names. Blocks.
 ///
@@ -44,19 +55,24 @@ pub(super) struct Config {
 /// thing, each is passed to `show`.
 pub(super) fn load(file: &Path, show: impl FnMut(CliError)) -> Result<Config, CliError> {
     let text = File::open(file).and_then(plain_text::read).map_err(|error| {
-        CliError::unable(format!("cannot read {}", paths::shown(file))).because(error)
+        let what = format!("cannot read {}", paths::shown(file));
+        match error.kind() {
+            // That is what the file says.
+            ErrorKind::InvalidData => CliError::usage(what).because(error),
+            _ => CliError::unable(what).because(error),
+        }
     })?;
-    read(file, &text).map_err(|problems| {
+    read(file, &text, now_unix_ns()).map_err(|problems| {
         let shown = paths::shown(file).to_string();
         problems::error(problems, &shown, show)
     })
 }
 
-/// Reads the settings of a text, which is that of `file`.
+/// Reads the settings of a text, which is that of `file`, at a time.
 ///
 /// # Errors
 /// Returns everything that is wrong with it, by line.
-fn read(file: &Path, text: &str) -> Result<Config, Vec<Problem>> {
+fn read(file: &Path, text: &str, now_unix_ns: u64) -> Result<Config, Vec<Problem>> {
     let problems = Problems::default();
     let document = Document::parse(text, &problems);
     if problems.has_any() {
@@ -72,8 +88,8 @@ fn read(file: &Path, text: &str) -> Result<Config, Vec<Problem>> {
     let feed = feed::read(root.section("feed"), &mut files);
     let mut record = root.section("record");
     let to = record.parsed("to", path);
-    if record.is_there() && record.line_of("to").is_none() {
-        record.wrong(record.line, "to", "is missing");
+    if record.is_there() {
+        record.require("to");
     }
     if let Some(to) = &to
         && files.resolve(&to.value).metadata().is_ok_and(|it| !it.is_dir())
@@ -81,7 +97,13 @@ fn read(file: &Path, text: &str) -> Result<Config, Vec<Problem>> {
         record.wrong(to.line, "to", "is not a directory");
     }
     record.finish();
+    let line = until.as_ref().map_or(1, |it| it.line);
     let source = feed::settings(feed.source, lasts, until);
+    if let (Some(until), false) = (source.until, source.is_replay())
+        && let Err(error) = deadline::ahead(until, now_unix_ns)
+    {
+        root.wrong(line, "until", error);
+    }
     let relay = relay::read(root.section("relay"), &mut files, source.is_replay());
     let http = http::read(root.section("http"), &mut files);
     root.finish();
@@ -101,5 +123,9 @@ fn read(file: &Path, text: &str) -> Result<Config, Vec<Problem>> {
     if problems.has_any() {
         return Err(problems.sorted());
     }
-    Ok(Config { settings, written: written::keys(document.table()) })
+    let lines = TRIED.into_iter().filter_map(|(whole, section, key)| {
+        document.line_of(section, key).map(|line| (whole, line))
+    });
+    let places = Places::new(paths::shown(file).to_string(), lines.collect());
+    Ok(Config { settings, written: written::keys(document.table()), places })
 }

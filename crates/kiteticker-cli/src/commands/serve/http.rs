@@ -14,6 +14,7 @@ use kite_relay::{RelayCounts, TlsFiles};
 use kite_tape::Recorder;
 use kite_wire::ist::{DAY_S, Day};
 
+use super::places::Places;
 use crate::console::paths;
 use crate::exit::CliError;
 use crate::feed::credentials;
@@ -108,7 +109,11 @@ pub(super) struct Shown<'a> {
 
 impl Shown<'_> {
     /// Starts the server.
-    pub(super) fn start(self, builder: HttpBuilder) -> Result<HttpServer, CliError> {
+    pub(super) fn start(
+        self,
+        builder: HttpBuilder,
+        places: &Places,
+    ) -> Result<HttpServer, CliError> {
         let relay = self.relay;
         let mut builder = builder.names(self.names).relay(move || relay.stats());
         if let Some((recorder, directory)) = self.recorder {
@@ -116,7 +121,8 @@ impl Shown<'_> {
             builder = builder.recorder(directory, move || recorder.stats());
         }
         let files = self.credentials;
-        builder.token_expires(move || expiry(&files)).start().map_err(not_started)
+        let started = builder.token_expires(move || expiry(&files)).start();
+        started.map_err(|error| not_started_at(places, error))
     }
 }
 
@@ -129,7 +135,21 @@ pub(super) fn token(file: &Path) -> Result<Secret, CliError> {
     let metadata = open.metadata().map_err(cannot)?;
     credentials::check_private(file, &metadata, "the token")?;
     let text = Secret::from(plain_text::read(open).map_err(cannot)?);
-    Ok(Secret::from(trimmed(text.expose())))
+    let token = Secret::from(trimmed(text.expose()));
+    kite_http::check_token(&token).map_err(|error| {
+        CliError::usage(format!("cannot use the token in {}", paths::shown(file)))
+            .because(error)
+            .help("openssl rand -hex 16 makes one")
+    })?;
+    Ok(token)
+}
+
+/// Does the same as [`not_started`], with the place of an address that cannot be listened on.
+pub(super) fn not_started_at(places: &Places, error: HttpError) -> CliError {
+    match error {
+        HttpError::Listen { .. } => places.at("http.listen", not_started(error)),
+        error => not_started(error),
+    }
 }
 
 /// Explains why the server cannot start.

@@ -98,7 +98,7 @@ impl<'a> Reload<'a> {
     pub(super) async fn apply(&self) -> Result<Reloaded, Vec<CliError>> {
         let path = self.file.path.clone();
         let one = |error| vec![error];
-        let Config { settings, written } = read(path).await?;
+        let Config { settings, written, .. } = read(path).await?;
         let mut reloaded = Reloaded::default();
         let clients = admitted(&settings.relay).map_err(one)?;
         let is_replay = matches!(self.feed, Feed::Replay(_));

@@ -22,7 +22,7 @@ use crate::console::output::Output;
 use crate::console::signals::Stop;
 use crate::exit::{CliError, Status};
 use crate::feed::link::Link;
-use crate::feed::{self, Feed, OpenFeed, Speed, tapes};
+use crate::feed::{self, Feed, OpenFeed, Speed};
 use crate::instruments::loading::Need;
 use crate::instruments::selection::{self, Selection};
 use crate::instruments::unseen::Unseen;
@@ -41,13 +41,11 @@ const REPLAY_DEADLINE: Duration = Duration::from_secs(60);
 
 /// Serves until the time is over, the replayed tape ends, or the user stops it.
 pub(super) async fn run(plan: Plan, output: Output, stop: Stop) -> Result<Status, CliError> {
-    let settings = plan.settings;
+    plan.check_record()?;
+    let (settings, places) = (plan.settings, plan.places);
     let service = Service::new();
     let hang_ups = plan.file.as_ref().map(|_| stop.take_hang_ups()).transpose()?;
     let deadline = settings.feed.deadline()?;
-    if let Some(to) = &settings.record {
-        tapes::check_directory(("--record", to))?;
-    }
     let relay = &settings.relay;
     let builder = relay.builder()?;
     let (instruments, feed) = (&settings.instruments, &settings.feed);
@@ -80,7 +78,8 @@ pub(super) async fn run(plan: Plan, output: Output, stop: Stop) -> Result<Status
         }
     };
     let manager = feed::manager(manager.tap(tap).latest(settings.http.is_some()))?;
-    let relay = builder.instruments(&fixed).start(&manager).await.map_err(settings::not_started)?;
+    let relay = builder.instruments(&fixed).start(&manager).await;
+    let relay = relay.map_err(|error| settings::not_started_at(&places, error))?;
     let shared_names = SharedNames::new(names.clone());
     let reload = plan.file.map(|file| {
         let notes = tape.as_ref().map(|tape| tape.notes.clone());
@@ -107,7 +106,7 @@ pub(super) async fn run(plan: Plan, output: Output, stop: Stop) -> Result<Status
                 names: shared_names,
                 credentials: files,
             };
-            Some(shown.start(http.builder(&manager)?)?)
+            Some(shown.start(http.builder(&manager)?, &places)?)
         }
         None => None,
     };

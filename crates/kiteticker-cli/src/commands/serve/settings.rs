@@ -9,9 +9,11 @@ use kite_conn::Credentials;
 use kite_relay::{
     Heartbeats, Origin, Relay, RelayBuilder, RelayClient, RelayError, SlowClients, TlsFiles,
 };
-use kite_server::AccountError;
+use kite_server::{AccountError, MAX_SOCKETS};
+use kite_wire::MAX_INSTRUMENTS;
 
 use super::http::HttpSettings;
+use super::places::Places;
 use crate::args::feed::InstrumentArgs;
 use crate::exit::CliError;
 use crate::feed::credentials;
@@ -86,6 +88,11 @@ impl ClientSettings {
         credentials::read(&self.credentials)
     }
 
+    /// Returns how many sockets it may have open, and how many instruments each may subscribe.
+    pub(super) fn limits(&self) -> (usize, usize) {
+        (self.sockets.unwrap_or(MAX_SOCKETS), self.instruments.unwrap_or(MAX_INSTRUMENTS))
+    }
+
     /// Returns the client with these credentials.
     pub(super) fn client(&self, credentials: Credentials) -> RelayClient {
         let mut client = RelayClient::new(&self.name, credentials).orders(self.orders);
@@ -157,6 +164,14 @@ pub(super) fn not_started(error: RelayError) -> CliError {
                 .help("choose another port, or port 0 for any free one")
         }
         error => CliError::unable(what).because(error),
+    }
+}
+
+/// Does the same as [`not_started`], with the place of an address that cannot be listened on.
+pub(super) fn not_started_at(places: &Places, error: RelayError) -> CliError {
+    match error {
+        RelayError::Listen { .. } => places.at("relay.listen", not_started(error)),
+        error => not_started(error),
     }
 }
 

@@ -42,9 +42,9 @@ impl<'d> Document<'d> {
             let span = error.span().unwrap_or_default();
             let line = line_of(text, span.start);
             // The error itself would show the whole line.
-            match (error.message(), text.get(span)) {
+            match (error.message(), text.get(span.clone())) {
                 ("duplicate key", Some(key)) => {
-                    let text = format!("{} stands twice", shown_key(key));
+                    let text = format!("{} stands twice", whole_key(text, span.start, key));
                     match list_of(key) {
                         Some(help) => problems.add_with(line, text, help),
                         None => problems.add(line, text),
@@ -66,6 +66,13 @@ impl<'d> Document<'d> {
     pub(super) fn table(&self) -> &DeTable<'d> {
         &self.table
     }
+
+    /// Returns the line of a key in a section, if it is set.
+    pub(super) fn line_of(&self, section: &str, key: &str) -> Option<usize> {
+        let DeValue::Table(section) = self.table.get(section)?.as_ref() else { return None };
+        let (key, _) = section.get_key_value(key)?;
+        Some(line_of(self.text, key.span().start))
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -84,6 +91,7 @@ pub(super) struct Section<'a> {
     pub(super) line: usize,
     entries: BTreeMap<&'a str, (usize, &'a Spanned<DeValue<'a>>)>,
     known: Vec<&'static str>,
+    required: Vec<&'static str>,
 }
 
 impl<'a> Section<'a> {
@@ -92,7 +100,14 @@ impl<'a> Section<'a> {
             let line = line_of(place.text, key.span().start);
             (&**key.get_ref(), (line, value))
         });
-        Self { place, path, line, entries: entries.collect(), known: Vec::new() }
+        Self {
+            place,
+            path,
+            line,
+            entries: entries.collect(),
+            known: Vec::new(),
+            required: Vec::new(),
+        }
     }
 
     /// Returns the whole name of a key.
@@ -113,6 +128,12 @@ impl<'a> Section<'a> {
         self.place.problems.add_with(line, format!("{}: {text}", self.key(key)), help);
     }
 
+    /// Requires a key: [`finish`](Self::finish) notes that it is missing, unless it probably is what
+    /// an unknown key was meant to be.
+    pub(super) fn require(&mut self, key: &'static str) {
+        self.required.push(key);
+    }
+
     /// Returns whether anything is set.
     pub(super) fn is_there(&self) -> bool {
         !self.entries.is_empty()
@@ -127,8 +148,8 @@ impl<'a> Section<'a> {
     pub(super) fn section(&mut self, key: &'static str) -> Section<'a> {
         let (place, path) = (self.place, self.key(key));
         let empty = |line| {
-            let (entries, known) = Default::default();
-            Section { place, path: path.clone(), line, entries, known }
+            let (entries, known, required) = Default::default();
+            Section { place, path: path.clone(), line, entries, known, required }
         };
         let Some((line, value)) = self.take(key) else { return empty(self.line) };
         match value.as_ref() {
@@ -263,8 +284,15 @@ impl<'a> Section<'a> {
         each.collect()
     }
 
-    /// Notes the keys that were not asked for.
+    /// Notes the keys that are missing, and those that were not asked for.
     pub(super) fn finish(self) {
+        let unknown = || self.entries.keys().filter(|key| !self.known.contains(key));
+        for &key in &self.required {
+            let is_misspelt = || unknown().any(|it| nearest(it, &self.known) == Some(key));
+            if !self.entries.contains_key(key) && !is_misspelt() {
+                self.wrong(self.line, key, "is missing");
+            }
+        }
         for (key, &(line, _)) in &self.entries {
             if self.known.contains(key) {
                 continue;
@@ -278,7 +306,7 @@ impl<'a> Section<'a> {
                 continue;
             }
             let advice = match (nearest(key, &self.known), list_of(key)) {
-                (Some(near), _) => format!("did you mean {near}?"),
+                (Some(near), _) => format!("did you mean `{near}`?"),
                 (None, Some(list)) => list.to_owned(),
                 (None, None) => {
                     let mut known = self.known.clone();
@@ -334,6 +362,30 @@ fn list_of(key: &str) -> Option<&'static str> {
         "account" => Some("each account is written [[feed.account]]"),
         _ => None,
     }
+}
+
+/// Returns the name of a key that stands at a byte, with its section: that of the last header before
+/// it, or of the header that it stands in.
+fn whole_key(text: &str, at: usize, key: &str) -> String {
+    let key = shown_key(key);
+    let until = text[at..].find('\n').map_or(text.len(), |end| at + end);
+    let mut lines = text[..until].lines().rev();
+    if let Some(header) = lines.next().and_then(header) {
+        return shown_key(header);
+    }
+    match lines.find_map(header) {
+        Some(section) => format!("{}.{key}", shown_key(section)),
+        None => key,
+    }
+}
+
+/// Returns what the header of a section names.
+fn header(line: &str) -> Option<&str> {
+    let line = line.split('#').next()?.trim();
+    let name = line.strip_prefix('[')?.strip_suffix(']')?;
+    let name = name.strip_prefix('[').and_then(|it| it.strip_suffix(']')).unwrap_or(name).trim();
+    let is_bare = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    (!name.is_empty() && name.chars().all(is_bare)).then_some(name)
 }
 
 /// Returns the line of a byte, counted from 1.

@@ -17,7 +17,9 @@ use crate::faults;
 use crate::feed::settings::{AccountSettings, FeedSettings, FeedSource, MAIN_ACCOUNT};
 use crate::feed::{SimFeed, Speed};
 use crate::format::times::{self, Moment};
+use crate::instruments::names::is_token;
 use crate::network::Network;
+use crate::plain_text::trimmed;
 
 /// What the section says.
 #[derive(Debug)]
@@ -147,9 +149,7 @@ fn server(section: &mut Section<'_>, files: &mut Files<'_>, is_source: bool) -> 
     for mut account in several {
         let name = account.parsed("name", name);
         let credentials = account.parsed("credentials", path);
-        if account.line_of("credentials").is_none() {
-            account.wrong(account.line, "credentials", "is missing");
-        }
+        account.require("credentials");
         let line = name.as_ref().map_or(account.line, |it| it.line);
         let name = name.map_or_else(|| MAIN_ACCOUNT.to_owned(), |it| it.value);
         files.name(&account, "account", line, &name);
@@ -176,7 +176,7 @@ fn server(section: &mut Section<'_>, files: &mut Files<'_>, is_source: bool) -> 
 }
 
 fn instruments(section: &mut Section<'_>, files: &mut Files<'_>) -> InstrumentArgs {
-    let instruments = section.all_parsed("instruments", filled);
+    let instruments = section.all_parsed("instruments", instrument);
     let contracts = section.all_parsed("select", str::parse::<Contracts>);
     let spots = section.all_parsed("spot", str::parse);
     let list = section.parsed("list", path);
@@ -234,10 +234,16 @@ pub(super) fn name(text: &str) -> Result<String, &'static str> {
     }
 }
 
-fn filled(text: &str) -> Result<String, &'static str> {
-    match text.trim().is_empty() {
-        true => Err("expected EXCHANGE:SYMBOL or a token, such as \"NSE:INFY\" or 408065"),
-        false => Ok(text.to_owned()),
+/// Parses a name or a token. Whether there is such an instrument is found out at the start.
+fn instrument(text: &str) -> Result<String, &'static str> {
+    let name = trimmed(text);
+    let is_name = name.split_once(':').is_some_and(|(exchange, symbol)| {
+        let is_exchange = !exchange.is_empty() && exchange.chars().all(char::is_alphabetic);
+        is_exchange && !symbol.trim().is_empty()
+    });
+    match is_name || is_token(name) {
+        true => Ok(text.to_owned()),
+        false => Err("expected EXCHANGE:SYMBOL or a token, such as \"NSE:INFY\" or 408065"),
     }
 }
 

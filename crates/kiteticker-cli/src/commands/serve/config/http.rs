@@ -6,7 +6,6 @@ use super::files::Files;
 use super::relay::{check_listener, security};
 use crate::commands::serve::args;
 use crate::commands::serve::http::{self, HttpSettings};
-use crate::exit::Status;
 
 /// Reads the section, if it is there.
 pub(super) fn read(mut section: Section<'_>, files: &mut Files<'_>) -> Option<HttpSettings> {
@@ -22,11 +21,9 @@ pub(super) fn read(mut section: Section<'_>, files: &mut Files<'_>) -> Option<Ht
         && files.is_private(&section, "token_file", *line, value, "the token")
         && let Err(error) = http::token(&files.resolve(value))
     {
-        files.lacks(&section, "token_file", *line, Status::Unable, &error);
+        files.lacks(&section, "token_file", *line, error.status(), &error);
     }
-    if section.line_of("listen").is_none() {
-        section.wrong(section.line, "listen", "is missing");
-    }
+    section.require("listen");
     if let Some(At { value, line }) = listen {
         let is_secure = tls.is_some() || is_insecure;
         check_listener(&section, files, "http", At { value, line }, is_secure);

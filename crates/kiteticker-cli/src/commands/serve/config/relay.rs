@@ -119,9 +119,7 @@ pub(super) fn check_listener(
 fn client(mut section: Section<'_>, files: &mut Files<'_>) -> Option<ClientSettings> {
     let (named, credentials) = (section.parsed("name", name), section.parsed("credentials", path));
     for key in ["name", "credentials"] {
-        if section.line_of(key).is_none() {
-            section.wrong(section.line, key, "is missing");
-        }
+        section.require(key);
     }
     let orders = section.flag("orders").is_some_and(|it| it.value);
     let sockets = section.number("sockets", 1..=MOST_SOCKETS).map(|it| it.value);

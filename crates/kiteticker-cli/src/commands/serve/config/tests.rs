@@ -18,6 +18,9 @@ const EXAMPLE: &str = include_str!("../../../../../../docs/kite.toml");
 /// A token that must not be shown, as it stands in each file of credentials.
 const TOKEN: &str = "tokenthatmustnotbeshown";
 
+/// 09:00 on 23 November 2026 in India.
+const NOW: u64 = 1_795_404_600_000_000_000;
+
 /// A directory with the files that the example names.
 struct Stage {
     directory: tempfile::TempDir,
@@ -47,6 +50,7 @@ impl Stage {
         stage.write("http-cert.pem", "", 0o644);
         stage.write("http-key.pem", "", 0o600);
         stage.write("http.token", TOKEN, 0o600);
+        stage.write("short.token", "12345", 0o600);
         stage.write("key.pem", "", 0o600);
         stage.write("open.pem", "", 0o644);
         stage
@@ -67,7 +71,7 @@ impl Stage {
 
     fn read(&self, text: &str) -> Result<Config, Vec<Problem>> {
         self.write("kite.toml", text, 0o644);
-        read(&self.path("kite.toml"), text)
+        read(&self.path("kite.toml"), text, NOW)
     }
 
     /// Returns the problems of a text, as `line: text`.
@@ -92,10 +96,7 @@ fn the_example_says_what_the_documentation_promises() {
         ("main", &Some(stage.path("kite.credentials")))
     );
     assert_eq!(instruments.instruments, ["NSE:INFY", "NSE:NIFTY 50", "738561"]);
-    assert_eq!(
-        (instruments.mode, instruments.list),
-        (Mode::Full, Some(stage.path("instruments.txt")))
-    );
+    assert_eq!((instruments.mode, instruments.list), (Mode::Full, None));
     assert_eq!((record, report_every), (Some(stage.path("tapes")), Duration::from_secs(60)));
     assert_eq!(relay.listen, "127.0.0.1:8765".parse().unwrap());
     assert_eq!((relay.slow, relay.heartbeats), (SlowClients::Conflate, Heartbeats::WhileFed));
@@ -160,7 +161,8 @@ fn what_the_example_comments_out_is_accepted() {
                 text.replace_range(at..end, "");
                 text = text.replacen("[record]", &format!("{account}\n\n[record]"), 1);
             }
-            "strict" | "tls_key" | "spot" => {}
+            "strict" => text = text.replace("# list = ", "list = "),
+            "tls_key" | "spot" => {}
             "tls_cert" => {
                 text = text.replace("# tls_key", "tls_key").replace("# tls_cert", "tls_cert")
             }
@@ -191,7 +193,10 @@ fn an_empty_file_is_the_defaults() {
 /// Pairs of a file and what is wrong with it, of which each has to be found.
 const MISTAKES: &[(&str, &[&str])] = &[
     ("[feed]\nendpont = 1\n", &["2: feed.endpont: unknown key"]),
-    ("[feed]\nsim = true\nsim = false\n", &["3: sim stands twice"]),
+    ("[feed]\nsim = true\nsim = false\n", &["3: feed.sim stands twice"]),
+    ("[feed]\nmode = 'full'\n[x]\na = 1\n[feed] # again\n", &["5: feed stands twice"]),
+    ("[[relay.client]] # a\nname = 'a'\nname = 'b'\n", &["3: relay.client.name stands twice"]),
+    ("until = 1\nuntil = 2\n", &["2: until stands twice"]),
     ("[feed]\nsim = true\n[feed]\n", &["3: feed stands twice"]),
     ("[feed]\nsim = \"yes\"\n", &["2: feed.sim: expected true or false, found a text"]),
     ("feed = 3\n", &["1: feed: expected a table, [feed], found a number"]),
@@ -333,6 +338,13 @@ const MISTAKES: &[(&str, &[&str])] = &[
             "2: feed.instruments: expected EXCHANGE:SYMBOL or a token",
         ],
     ),
+    (
+        "[feed]\ninstruments = ['NSE INFY', -5, 1.5,\n 'INFY', 15:30, 7, ':INFY', 'NSE:', 408065, 'nse:infy']\n",
+        &[
+            "2: feed.instruments: expected EXCHANGE:SYMBOL or a token",
+            "3: feed.instruments: expected EXCHANGE:SYMBOL or a token",
+        ],
+    ),
     ("[feed]\nmode = 'deep'\n", &["2: feed.mode: "]),
     ("[feed]\nconnections = 4\n", &["2: feed.connections: expected a number from 1 to 3"]),
     ("[record]\nto = 'kite.toml'\n", &["2: record.to: is not a directory"]),
@@ -351,6 +363,13 @@ const MISTAKES: &[(&str, &[&str])] = &[
         "[http]\nlisten = '127.0.0.1:1'\ntoken_file = 'open.pem'\n",
         &["3: http.token_file: other users can access the token in "],
     ),
+    ("[record]\ntoo = 'tapes'\n", &["2: record.too: unknown key"]),
+    ("[http]\nlisen = '127.0.0.1:1'\n", &["2: http.lisen: unknown key"]),
+    (
+        "[http]\nlisten = '127.0.0.1:1'\ntoken_file = 'short.token'\n",
+        &["3: http.token_file: cannot use the token in "],
+    ),
+    ("until = 00:10\n", &["1: until: 2026-11-23 00:10:00 IST is past: it is "]),
     ("until = 'noon'\n", &["1: until: expected 09:15, "]),
     ("report_every = 0\n", &["1: report_every: must be greater than 0"]),
 ];
@@ -379,10 +398,10 @@ fn every_mistake_is_reported_with_its_line_and_its_key_and_no_secret() {
 fn advice_names_what_was_probably_meant_or_what_is_known() {
     let stage = Stage::new();
     for (text, advice) in [
-        ("[feed]\ncredental = 'x'\n", "did you mean credentials?"),
-        ("[relay]\nheart-beats = 'x'\n", "did you mean heartbeats?"),
-        ("[relay]\nListen = 'x'\n", "did you mean listen?"),
-        ("[reord]\n", "did you mean record?"),
+        ("[feed]\ncredental = 'x'\n", "did you mean `credentials`?"),
+        ("[relay]\nheart-beats = 'x'\n", "did you mean `heartbeats`?"),
+        ("[relay]\nListen = 'x'\n", "did you mean `listen`?"),
+        ("[reord]\n", "did you mean `record`?"),
         ("[[client]]\n", "each client is written [[relay.client]]"),
         ("[relay.client]\n[relay.client]\n", "each client is written [[relay.client]]"),
         ("[record]\nto = 'tapes'\nzzz = 1\n", "known here are to"),
