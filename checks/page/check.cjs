@@ -115,7 +115,8 @@ const steps = {
   async "a cut connection is down, says why, and comes back"({ page, line }) {
     line.cut();
     await has(page, "#level", "down");
-    await has(page, "#problems", "Connection 1 is waiting");
+    await has(page, "#problems", "Connections 1 and 2 are down: ");
+    await has(page, "#connections", " failed");
     await until(page, "a reason", () => document.querySelector("#connections td.why").innerText.length > 10);
     await has(page, "#incidents li.error", "lost:");
     expect("title", (await page.title()).startsWith("down"), true);

@@ -13,6 +13,10 @@ const KEPT: Duration = Duration::from_secs(600);
 /// The most points kept, one for each second.
 const MOST_POINTS: usize = 600;
 
+/// The time over which the rate of bytes on the tapes is computed. They are written in blocks, not in
+/// every second.
+const BLOCKS_OVER: Duration = Duration::from_secs(5);
+
 /// The shortest time over which a rate is computed.
 const SHORTEST: Duration = Duration::from_millis(200);
 
@@ -29,7 +33,7 @@ pub(crate) struct Counts {
     pub(crate) on_disk: Option<u64>,
 }
 
-/// Rates of one second, whole numbers a second. `None` where a rate is unknown: nothing counts, or
+/// Rates of one second, that of `on_disk` of the last five, whole numbers a second. `None` where a rate is unknown: nothing counts, or
 /// it began again from zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(crate) struct Point {
@@ -49,6 +53,8 @@ pub(crate) struct History {
     newest: u64,
     /// When the last sample was taken, and its counts.
     before: Option<(Duration, Counts)>,
+    /// The samples of `on_disk` within [`BLOCKS_OVER`], oldest first, and the last one before.
+    on_disk: VecDeque<(Duration, u64)>,
 }
 
 impl History {
@@ -56,6 +62,7 @@ impl History {
     pub(crate) fn sample(&mut self, now: Duration, counts: Counts) {
         let Some((then, before)) = self.before else {
             self.before = Some((now, counts));
+            self.rate_on_disk(now, counts.on_disk);
             return;
         };
         let passed = now.saturating_sub(then);
@@ -63,13 +70,14 @@ impl History {
             return;
         }
         self.before = Some((now, counts));
+        let on_disk = self.rate_on_disk(now, counts.on_disk);
         let rate = |of: fn(&Counts) -> Option<u64>| rate(of(&before), of(&counts), passed);
         self.points.push_back(Point {
             at_ms: millis(now),
             ticks: rate(|it| it.ticks),
             bytes: rate(|it| it.bytes),
             ticks_out: rate(|it| it.ticks_out),
-            on_disk: rate(|it| it.on_disk),
+            on_disk,
         });
         self.newest += 1;
         // After a suspension the points that are left may be older.
@@ -79,6 +87,23 @@ impl History {
         {
             self.points.pop_front();
         }
+    }
+
+    /// Takes a sample of the bytes on the tapes and returns their rate.
+    fn rate_on_disk(&mut self, now: Duration, count: Option<u64>) -> Option<u64> {
+        let last = self.on_disk.back().map(|&(_, last)| last);
+        if count < last {
+            self.on_disk.clear();
+        }
+        let count = count?;
+        let is_old = |&(at, _): &(Duration, u64)| now.saturating_sub(at) >= BLOCKS_OVER;
+        while self.on_disk.get(1).is_some_and(is_old) {
+            self.on_disk.pop_front();
+        }
+        let first = self.on_disk.front().copied();
+        self.on_disk.push_back((now, count));
+        let (then, before) = first?;
+        rate(Some(before), Some(count), now.saturating_sub(then))
     }
 
     /// Returns the number of the newest point, zero before the first.
@@ -153,6 +178,28 @@ mod tests {
         let on_disk: Vec<_> = history.since(0).map(|point| point.on_disk).collect();
         assert_eq!(on_disk, [None, Some(400)], "a recorder that started later");
         assert!(history.since(0).all(|point| point.ticks_out.is_none()));
+    }
+
+    #[test]
+    fn bytes_on_disk_are_smoothed_over_the_seconds_between_two_blocks() {
+        let mut history = History::default();
+        let on_disk = |count| Counts { on_disk: Some(count), ..Counts::default() };
+        // A block of 3,000 bytes every third second.
+        for second in 0..12 {
+            history.sample(seconds(second), on_disk(second / 3 * 3_000));
+        }
+        let rates: Vec<_> = history.since(6).map(|point| point.on_disk.unwrap()).collect();
+        assert!(rates.iter().all(|rate| (600..=1_200).contains(rate)), "{rates:?}");
+        // Of nothing that was written for five seconds, nothing is left.
+        for second in 12..17 {
+            history.sample(seconds(second), on_disk(9_000));
+        }
+        assert_eq!(history.since(15).map(|it| it.on_disk).collect::<Vec<_>>(), [Some(0)]);
+        for (second, count) in [(17, 100), (18, 300)] {
+            history.sample(seconds(second), on_disk(count));
+        }
+        let rates: Vec<_> = history.since(16).map(|it| it.on_disk).collect();
+        assert_eq!(rates, [None, Some(200)], "it began again");
     }
 
     #[test]

@@ -51,6 +51,9 @@ pub(crate) struct Incidents {
     /// Why connections have lost their sockets, by account and number, until they have others.
     #[serde(skip)]
     pub(crate) lost: BTreeMap<ConnectionId, String>,
+    /// How many attempts of connections that are down have failed, by account and number.
+    #[serde(skip)]
+    pub(crate) failed_attempts: BTreeMap<ConnectionId, u64>,
 }
 
 impl Incidents {
@@ -101,8 +104,12 @@ impl Incidents {
             Event::Down { cause, .. } => {
                 self.lost.insert(connection, clean(cause));
             }
+            Event::OpenFailed { .. } => {
+                *self.failed_attempts.entry(connection).or_default() += 1;
+            }
             Event::Up { .. } => {
                 self.lost.remove(&connection);
+                self.failed_attempts.remove(&connection);
             }
             _ => {}
         }

@@ -8,6 +8,7 @@ use kite_wire::Mode;
 use serde::Serialize;
 
 use crate::disk::Disk;
+use crate::incidents::Incidents;
 use crate::status::{ClientStatus, RecorderStatus, RelayStatus, Status};
 
 /// Kite sends a heartbeat each second, so that a connection that has received nothing for this time
@@ -40,6 +41,8 @@ struct ShownConnection<'a> {
     silent_s: Option<f64>,
     uptime_s: f64,
     reconnects: u64,
+    /// Attempts that have failed since it was last up.
+    failed_attempts: u64,
     /// Why it is down.
     why: Option<&'a str>,
 }
@@ -84,12 +87,9 @@ impl<'a> Shown<'a> {
             HealthLevel::Healthy if is_failing || feed.dark > 0 => HealthLevel::Degraded,
             level => level,
         };
-        let lost = |it: &ConnectionSnapshot| {
-            status.incidents.lost.get(&(it.account.clone(), it.connection)).map(String::as_str)
-        };
         let is_one = feed.connections.windows(2).all(|pair| pair[0].account == pair[1].account);
         let account = |it: &'a ConnectionSnapshot| (!is_one).then(|| it.account.as_str());
-        let shown = |it| ShownConnection::new(it, account(it), lost(it));
+        let shown = |it| ShownConnection::new(it, account(it), &status.incidents);
         let connections = feed.connections.iter().map(shown);
         Self {
             version: status.version,
@@ -106,9 +106,11 @@ impl<'a> Shown<'a> {
 }
 
 impl<'a> ShownConnection<'a> {
-    /// `lost` is why the last socket was lost.
-    fn new(it: &'a ConnectionSnapshot, account: Option<&'a str>, lost: Option<&'a str>) -> Self {
+    fn new(it: &'a ConnectionSnapshot, account: Option<&'a str>, incidents: &'a Incidents) -> Self {
         let is_live = it.phase == Phase::Live;
+        let id = (it.account.clone(), it.connection);
+        let lost = incidents.lost.get(&id).map(String::as_str);
+        let failed_attempts = incidents.failed_attempts.get(&id).copied().unwrap_or(0);
         Self {
             account,
             connection: it.connection,
@@ -118,6 +120,7 @@ impl<'a> ShownConnection<'a> {
             silent_s: it.silent_s,
             uptime_s: it.uptime_s,
             reconnects: it.figures.connects.saturating_sub(1),
+            failed_attempts,
             why: it.failure.as_deref().or(lost).filter(|_| !is_live),
         }
     }

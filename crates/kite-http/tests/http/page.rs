@@ -69,6 +69,8 @@ async fn a_page_shows_what_becomes_of_a_connection() {
     let down = &down["connections"][0];
     assert_ne!(down["phase"], "live");
     assert!(down["why"].is_string(), "{down}");
+    let tried = |it: &serde_json::Value| it["connections"][0]["failed_attempts"] != 0;
+    browser.until("status", tried).await;
     let named = |kind: &'static str| {
         move |it: &serde_json::Value| {
             it["last"].as_array().unwrap().iter().any(|it| it["kind"] == kind)
@@ -82,6 +84,7 @@ async fn a_page_shows_what_becomes_of_a_connection() {
     manager.set_access_token("upstream_token");
     let up = browser.until("status", |it| it["level"] == "healthy").await;
     assert_eq!(up["connections"][0]["reconnects"], 1);
+    assert_eq!(up["connections"][0]["failed_attempts"], 0);
     another.until("incidents", named("up")).await;
 }
 
