@@ -139,7 +139,11 @@ fn what_cannot_start_says_why_and_what_to_do() {
         (&["--slow", "block"], 2, &["--slow block would hold up", "help: only a replay"]),
         (&["--client", &one, "--client", &other], 2, &["have the same api_key"]),
         (&["--client", &odd], 3, &["`odd`: the access_token must consist of"]),
-        (&["--client", "x=/nonexistent"], 3, &["no credentials: /nonexistent does not exist"]),
+        (
+            &["--client", "x=/nowhere/at/all"],
+            3,
+            &["no credentials: /nowhere/at/all does not exist"],
+        ),
         (&["--tls-cert", research, "--tls-key", research], 3, &["no certificate"]),
     ] {
         let port = if line[0] == "--relay" { &[][..] } else { &["--relay", "127.0.0.1:0"] };
