@@ -128,7 +128,7 @@ CREDENTIALS = {"KITE_API_KEY": "sim_api_key", "KITE_ACCESS_TOKEN": "sim_access_t
 def clean_environment():
     """Returns an environment without what the user has set for kite, and with times in UTC."""
     kept = {name: os.environ[name] for name in ["PATH", "NODE_PATH"] if name in os.environ}
-    return {**kept, "HOME": "/nonexistent", "LANG": "C.UTF-8", "TZ": "UTC"}
+    return {**kept, "HOME": "/dev/null/home", "LANG": "C.UTF-8", "TZ": "UTC"}
 
 
 def kite_run(*arguments):

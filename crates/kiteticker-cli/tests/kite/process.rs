@@ -17,7 +17,10 @@ const POLL_EVERY: Duration = Duration::from_millis(1);
 pub(crate) fn kite(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kite"));
     command.args(arguments).env_clear().stdin(Stdio::null());
-    command.env("HOME", "/nonexistent").env("LANG", "C.UTF-8").stdout(Stdio::piped());
+    command
+        .env("HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/home"))
+        .env("LANG", "C.UTF-8")
+        .stdout(Stdio::piped());
     command
 }
 
