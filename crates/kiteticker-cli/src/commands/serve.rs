@@ -9,6 +9,7 @@ mod made;
 mod origin;
 mod outcome;
 mod places;
+mod plan;
 mod refusals;
 mod reload;
 mod report;

@@ -11,8 +11,8 @@ use kite_manager::Manager;
 use kite_relay::SlowClients;
 use serde_json::{Value, json};
 
-use super::args::Plan;
 use super::http;
+use super::plan::Plan;
 use super::settings::{self, ClientSettings, RelaySettings, Settings};
 use crate::console::output::Output;
 use crate::console::paths;

@@ -7,6 +7,7 @@ mod document;
 mod feed;
 mod files;
 mod http;
+mod keys;
 mod problems;
 mod relay;
 #[cfg(test)]

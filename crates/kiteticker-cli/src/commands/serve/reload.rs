@@ -14,9 +14,9 @@ use kite_relay::Relay;
 use kite_wire::Mode;
 use kite_wire::ist::Day;
 
-use super::args::SettingsFile;
 use super::config::{self, Config};
 use super::http::SharedNames;
+use super::plan::SettingsFile;
 use super::settings::{ClientSettings, RelaySettings, not_started};
 use crate::blocking;
 use crate::console::output::Output;

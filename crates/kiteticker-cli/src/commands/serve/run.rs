@@ -8,11 +8,11 @@ use kite_relay::{Relay, RelayStopped};
 use kite_sim::{Sim, Start};
 use kite_wire::Mode;
 
-use super::args::Plan;
 use super::follow::{End, Serving};
 use super::http::{SharedNames, Shown};
 use super::made::MadeFile;
 use super::outcome::Outcome;
+use super::plan::Plan;
 use super::reload::{AtStart, Reload};
 use super::report::{self, Access};
 use super::service::Service;
