@@ -3,6 +3,7 @@
 //! The simulator and the replay run as servers on a free loopback port, so that all three share
 //! one path.
 
+pub(crate) mod at_end;
 pub(crate) mod credentials;
 pub(crate) mod deadline;
 pub(crate) mod first_price;

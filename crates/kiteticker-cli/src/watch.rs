@@ -34,6 +34,7 @@ use tokio::time::timeout;
 use crate::console::output::Output;
 use crate::console::signals::Stop;
 use crate::exit::CliError;
+use crate::feed::at_end::AtEnd;
 use crate::feed::deadline::Deadline;
 use crate::feed::link::{Link, News};
 use crate::feed::{self, Feed, OpenFeed};
@@ -87,13 +88,12 @@ pub(crate) struct WatchOptions {
 }
 
 /// What the user may have missed.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Watched {
     /// Damaged places of a replayed tape.
     pub(crate) damages: u64,
-    /// Whether a connection still waited for a token at the end, or the server was never reached.
-    /// Always false of a table, which has shown it.
-    pub(crate) lacks_connections: bool,
+    /// The connections that were missing at the end; none of a table, which has shown them.
+    pub(crate) at_end: AtEnd,
 }
 
 /// Returns whether there is a terminal to draw on.
@@ -131,10 +131,7 @@ pub(crate) async fn run(options: WatchOptions) -> Result<Watched, CliError> {
         let report = options.names.as_ref().map(|(names, output)| (names, *output));
         let done = lines::run(&manager, link, ends, &instruments, options.json, report).await;
         close(&manager).await;
-        return done.map(|lacks_connections| Watched {
-            damages: damages(sim.as_ref()),
-            lacks_connections,
-        });
+        return done.map(|at_end| Watched { damages: damages(sim.as_ref()), at_end });
     }
     let glyphs = if options.ascii { Glyphs::Ascii } else { Glyphs::Unicode };
     let theme = Theme { color: options.color, glyphs };
@@ -144,7 +141,7 @@ pub(crate) async fn run(options: WatchOptions) -> Result<Watched, CliError> {
     let targets = Targets { manager: &manager, sim: sim.as_ref() };
     let shown = show(targets, app, options.hints, inputs).await;
     close(&manager).await;
-    shown.map(|()| Watched { damages: damages(sim.as_ref()), lacks_connections: false })
+    shown.map(|()| Watched { damages: damages(sim.as_ref()), at_end: AtEnd::default() })
 }
 
 /// Returns the damaged places of the tape that were skipped, if one was replayed.

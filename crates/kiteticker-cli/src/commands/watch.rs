@@ -8,7 +8,7 @@ use crate::commands::replay::print::{self, Printing};
 use crate::console::output::Output;
 use crate::console::signals::Stop;
 use crate::exit::{CliError, Status};
-use crate::feed::{Feed, link, tapes};
+use crate::feed::{Feed, tapes};
 use crate::format::numbers;
 use crate::instruments::loading::Need;
 use crate::instruments::selection::{self, Selection};
@@ -79,7 +79,7 @@ pub(crate) async fn run(args: &Watch, output: Output, stop: Stop) -> Result<Stat
         });
         return print::run(reel, printing, names, output, stop).await;
     }
-    let Watched { damages, lacks_connections } = watch::run(WatchOptions {
+    let Watched { damages, at_end } = watch::run(WatchOptions {
         instruments,
         names: Some((names.clone(), output)),
         list: args.watchlist.clone(),
@@ -99,10 +99,8 @@ pub(crate) async fn run(args: &Watch, output: Output, stop: Stop) -> Result<Stat
         let places = numbers::counted(damages, "damaged place");
         output.warn(format_args!("{places} skipped; kite inspect lists them"));
     }
-    if lacks_connections {
-        output.warn(link::LACKS_CONNECTIONS);
-    }
-    Ok(Status::done(lacks_parts || lacks_connections || damages > 0))
+    at_end.warn(output);
+    Ok(Status::done(lacks_parts || at_end.has_findings() || damages > 0))
 }
 
 /// Returns the instruments and their mode, with a watch list as the list.

@@ -11,6 +11,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 use crate::console::logs;
 use crate::exit::CliError;
 use crate::feed::TokenFiles;
+use crate::feed::at_end::AtEnd;
 use crate::feed::outage::{Outage, Wait};
 use crate::feed::refusal;
 use crate::feed::token_wait::TokenWait;
@@ -18,10 +19,6 @@ use crate::format::times;
 
 /// Interval of checking the connections.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
-
-/// The warning at the end of a command that [`Link::lacks_connections`].
-pub(crate) const LACKS_CONNECTIONS: &str =
-    "at the end a connection was refused, or the server had not been reached";
 
 /// The reason of an outage that waits for a new access token.
 const NO_TOKEN: &str = "no valid access token";
@@ -148,6 +145,11 @@ impl<'m> Link<'m> {
         self.count_parked().0 > 0
             || self.waits_for_token()
             || (!self.is_up && self.outage.is_said())
+    }
+
+    /// Returns which connections are missing, for the end of a command.
+    pub(crate) fn at_end(&self) -> AtEnd {
+        AtEnd::new(self.lacks_connections(), &self.manager.snapshot())
     }
 
     fn waits_for_token(&self) -> bool {

@@ -16,6 +16,7 @@ use crate::console::output::{self, Output};
 use crate::console::signals::Stop;
 use crate::exit::CliError;
 use crate::feed;
+use crate::feed::at_end::AtEnd;
 use crate::feed::deadline::Deadline;
 use crate::feed::link::{Link, News};
 use crate::format::numbers::{grouped, price};
@@ -39,8 +40,8 @@ pub(super) struct Ends<'a> {
 /// Writes every tick as a JSON line in the format of an export, or once a second a line per
 /// instrument that ticked, until the user stops it or the reader exits.
 ///
-/// If the reader is slow, the sockets wait for it; no tick is dropped. Returns whether instruments
-/// were not received at the end ([`Link::lacks_connections`]).
+/// If the reader is slow, the sockets wait for it; no tick is dropped. Returns which
+/// connections were missing at the end.
 pub(super) async fn run(
     manager: &Manager,
     link: Link<'_>,
@@ -48,7 +49,7 @@ pub(super) async fn run(
     instruments: &[Named],
     is_json: bool,
     report: Option<(&Names, Output)>,
-) -> Result<bool, CliError> {
+) -> Result<AtEnd, CliError> {
     let unseen = Unseen::new(instruments.iter().map(|named| named.token));
     let done = print(manager, link, ends, instruments, is_json, &unseen, report).await;
     if let Some((names, output)) = report
@@ -67,7 +68,7 @@ async fn print(
     is_json: bool,
     unseen: &Unseen,
     report: Option<(&Names, Output)>,
-) -> Result<bool, CliError> {
+) -> Result<AtEnd, CliError> {
     let mut stream = manager
         .stream(StreamConfig::default())
         .map_err(|error| CliError::unable("cannot stream").because(error))?;
@@ -125,7 +126,7 @@ async fn print(
     }
     lines.on_second(ends.now_unix_ns())?;
     lines.flush()?;
-    Ok(link.lacks_connections())
+    Ok(link.at_end())
 }
 
 impl Ends<'_> {

@@ -58,6 +58,48 @@ async fn a_server_that_was_never_reached_is_a_finding() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_outage_that_lasts_at_the_end_is_a_finding() {
+    let tapes = tempfile::tempdir().expect("a directory");
+    let server = Sim::builder().start().await.expect("a server");
+    let (endpoint, to) = (server.endpoint(), tapes.path().to_str().expect("UTF-8"));
+    let start = |more: &[&str]| {
+        let line = [&["-q"], more, &["408065", "--endpoint", &endpoint]].concat();
+        Running::start(with_credentials(kite(&line), "sim_access_token"))
+    };
+    let running = [
+        start(&["serve", "--json", "--relay", "127.0.0.1:0", "--connections", "1"]),
+        start(&["record", "--json", "--to", to]),
+        start(&["watch"]),
+    ];
+    let has_sent = |server: &Sim| {
+        let sockets = server.sockets("sim_api_key");
+        sockets.len() == 3 && sockets.iter().all(|socket| socket.ticks > 0)
+    };
+    server.wait_until(has_sent).await;
+    server.refuse_with(Some(kite_sim::Refusal::kite(503, "Unavailable")));
+    server.drop_all();
+    for one in &running {
+        one.wait_until_error("connection 1: lost: ");
+    }
+    // Shorter outages are not reported.
+    let lost = std::time::Instant::now();
+    running[0].wait_until(|| lost.elapsed() > std::time::Duration::from_millis(1_200));
+    for (has_json, running) in [true, true, false].into_iter().zip(running) {
+        running.interrupt();
+        let ended = tokio::task::spawn_blocking(|| running.ended()).await.expect("it ends");
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        assert!(ended.err.contains("connection 1 was down at the end since "), "{ended:?}");
+        if has_json {
+            let last = ended.out.lines().last().expect("a summary");
+            let report: serde_json::Value = serde_json::from_str(last).expect("JSON");
+            let down = &report["down_at_end"];
+            assert_eq!((&down[0]["connection"], &down[0]["instruments"]), (&0.into(), &1.into()));
+            assert!(down[0]["since"].is_string(), "{down}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_outage_is_reported_by_its_severity_also_when_quiet() {
     let tapes = tempfile::tempdir().expect("a directory");
     let server = Sim::builder().start().await.expect("a server");

@@ -41,7 +41,8 @@ usual cause is an exchange token in place of an instrument token: 1594 for
 408065.
 
 A server that cannot be reached is tried for as long as it takes; --for counts
-from the start of the command. If it was never reached, the exit status is 1.
+from the start of the command. If it was never reached, or a connection
+is down at the end, the exit status is 1.
 Access tokens expire every morning. If the credentials come from a file and the
 token is refused, recording resumes once the file holds a new access_token.
 

@@ -11,6 +11,7 @@ use crate::console::output::Output;
 use crate::console::signals::Stop;
 use crate::console::status_line::StatusLine;
 use crate::exit::CliError;
+use crate::feed::at_end::AtEnd;
 use crate::feed::deadline::Deadline;
 use crate::feed::link::{Link, News};
 use crate::instruments::names::Names;
@@ -36,15 +37,14 @@ pub(super) struct Recording<'a> {
 }
 
 impl Recording<'_> {
-    /// Follows the recording until it ends. Returns whether instruments were not received at the end,
-    /// because of a refused token or a server that was never reached.
+    /// Follows the recording until it ends. Returns which connections were missing at the end.
     pub(super) async fn follow(
         mut self,
         deadline: Deadline,
         progress: &mut Progress,
         output: Output,
         stop: &Stop,
-    ) -> Result<bool, CliError> {
+    ) -> Result<AtEnd, CliError> {
         let mut status = StatusLine::new(output);
         let mut ask = tokio::time::interval(ASK_EVERY.min(self.report_every));
         ask.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -93,7 +93,7 @@ impl Recording<'_> {
                 }
             }
         }
-        Ok(self.link.lacks_connections())
+        Ok(self.link.at_end())
     }
 
     /// Returns the number of connections in a phase, and of all.

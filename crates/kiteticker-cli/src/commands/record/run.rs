@@ -13,7 +13,8 @@ use crate::console::output::Output;
 use crate::console::paths;
 use crate::console::signals::Stop;
 use crate::exit::{CliError, Status};
-use crate::feed::link::{self, Link};
+use crate::feed::at_end::AtEnd;
+use crate::feed::link::Link;
 use crate::feed::{self, Feed, OpenFeed, tapes};
 use crate::format::numbers;
 use crate::instruments::loading::Need;
@@ -39,7 +40,9 @@ pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Stat
     let found = stop.until_done(finding).await;
     let is_unable = matches!(&found, Err(error) if error.status() != Status::Findings);
     if args.json && !is_unable && !matches!(found, Ok(Some(_))) {
-        output.json(&report::json_of_nothing())?;
+        let mut report = report::json_of_nothing();
+        report["down_at_end"] = AtEnd::default().down_json();
+        output.json(&report)?;
     }
     let Some(Selection { instruments, names, feed, lacks_parts, .. }) = found? else {
         output.note("ended before the recording began");
@@ -105,16 +108,19 @@ pub(crate) async fn run(args: Record, output: Output, stop: Stop) -> Result<Stat
         output.warn(text);
     }
     let unseen = unseen.tokens();
-    match args.json {
-        true => output.json(&report::json(&finished.summary, &unseen))?,
-        false => output.text(&report::summary(&finished.summary))?,
+    let at_end = ended.as_ref().cloned().unwrap_or_default();
+    if args.json {
+        let mut report = report::json(&finished.summary, &unseen);
+        report["down_at_end"] = at_end.down_json();
+        output.json(&report)?;
+    } else {
+        output.text(&report::summary(&finished.summary))?;
+        at_end.lines().iter().try_for_each(|line| output.line(line))?;
     }
     let has_losses = finished.warn_of_losses(&mut progress, output);
-    if ended? {
-        output.warn(link::LACKS_CONNECTIONS);
-        return Ok(Status::Findings);
-    }
-    if has_losses {
+    ended?;
+    at_end.warn(output);
+    if has_losses || at_end.has_findings() {
         return Ok(Status::Findings);
     }
     if damages > 0 {

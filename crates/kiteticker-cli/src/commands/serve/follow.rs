@@ -20,6 +20,7 @@ use crate::console::output::Output;
 use crate::console::signals::{HangUps, Stop};
 use crate::console::status_line::StatusLine;
 use crate::exit::CliError;
+use crate::feed::at_end::AtEnd;
 use crate::feed::deadline::Deadline;
 use crate::feed::link::{Link, News};
 use crate::instruments::names::Names;
@@ -71,15 +72,15 @@ pub(super) struct Serving<'a> {
 }
 
 impl Serving<'_> {
-    /// Follows the relay until it is to end. Returns why, and whether instruments were not received
-    /// at the end because of a refused token or a server that was never reached.
+    /// Follows the relay until it is to end. Returns why, and which connections were missing at
+    /// the end.
     pub(super) async fn follow(
         mut self,
         deadline: Deadline,
         progress: &mut Progress,
         output: Output,
         stop: &Stop,
-    ) -> Result<(End, bool), CliError> {
+    ) -> Result<(End, AtEnd), CliError> {
         let mut status = StatusLine::new(output);
         let mut ask = tokio::time::interval(ASK_EVERY.min(self.report_every));
         ask.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -157,7 +158,7 @@ impl Serving<'_> {
                 }
             }
         };
-        Ok((end, self.link.lacks_connections()))
+        Ok((end, self.link.at_end()))
     }
 
     /// Reports what a reading of the file has changed.

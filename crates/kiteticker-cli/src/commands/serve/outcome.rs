@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::report;
 use crate::console::output::Output;
 use crate::exit::CliError;
-use crate::feed::link;
+use crate::feed::at_end::AtEnd;
 use crate::format::numbers;
 use crate::recording::finished::Finished;
 use crate::recording::progress::Progress;
@@ -21,9 +21,8 @@ pub(super) struct Outcome {
     pub(super) recorded: Option<Finished>,
     /// Damaged places of the replayed tapes.
     pub(super) damages: u64,
-    /// Whether instruments were not received at the end, because connections were refused or the
-    /// server was never reached.
-    pub(super) lacks_connections: bool,
+    /// The connections that were missing at the end.
+    pub(super) connections: AtEnd,
     /// Whether parts of the replayed tapes are missing.
     pub(super) lacks_parts: bool,
     /// Whether the feed could not go on.
@@ -46,12 +45,14 @@ impl Outcome {
             report["cut_off"] = (!self.stopped.is_complete).into();
             report["tape_damages"] = self.damages.into();
             report["tape_parts_missing"] = self.lacks_parts.into();
-            report["connections_missing"] = self.lacks_connections.into();
+            report["connections_missing"] = self.connections.lacks_connections.into();
+            report["down_at_end"] = self.connections.down_json();
             report["recording"] =
                 recorded.map_or(Value::Null, |summary| recorded::json(summary, unseen));
             return output.json(&report);
         }
         output.text(&report::summary(stats, &self.at_end))?;
+        self.connections.lines().iter().try_for_each(|line| output.line(line))?;
         recorded.map_or(Ok(()), |summary| output.text(&recorded::summary(summary)))
     }
 
@@ -60,7 +61,7 @@ impl Outcome {
         !self.losses().is_empty()
             || self.recorded.as_ref().is_some_and(Finished::has_losses)
             || self.damages > 0
-            || self.lacks_connections
+            || self.connections.has_findings()
             || self.lacks_parts
     }
 
@@ -81,8 +82,6 @@ impl Outcome {
                 "{places} of the replayed tapes skipped; kite inspect lists them"
             ));
         }
-        if self.lacks_connections {
-            output.warn(link::LACKS_CONNECTIONS);
-        }
+        self.connections.warn(output);
     }
 }

@@ -21,6 +21,7 @@ use super::tape::Tape;
 use crate::console::output::Output;
 use crate::console::signals::Stop;
 use crate::exit::{CliError, Status};
+use crate::feed::at_end::AtEnd;
 use crate::feed::link::Link;
 use crate::feed::{self, Feed, OpenFeed, Speed};
 use crate::instruments::loading::Need;
@@ -140,10 +141,14 @@ pub(super) async fn run(plan: Plan, output: Output, stop: Stop) -> Result<Status
         Err(error) => Err(error),
     };
     service.stopping();
+    let (ended, connections) = match ended {
+        Ok((end, at_end)) => (Ok(end), at_end),
+        Err(error) => (Err(error), AtEnd::default()),
+    };
     let damages = sim.as_ref().and_then(Sim::replay).map_or(0, |replay| replay.damages);
     let at_end = relay.stats();
     drop(reload);
-    let is_replayed = matches!(ended, Ok((End::Replayed, _)));
+    let is_replayed = matches!(ended, Ok(End::Replayed));
     let stopped = end(&manager, relay, is_replayed, &stop).await;
     let recorded = match tape {
         Some(tape) => Some(Finished::of(tape.end(output)).await?),
@@ -160,7 +165,7 @@ pub(super) async fn run(plan: Plan, output: Output, stop: Stop) -> Result<Status
         at_end,
         recorded,
         damages,
-        lacks_connections: matches!(ended, Ok((_, true))),
+        connections,
         lacks_parts,
         has_failed: ended.is_err(),
     };
