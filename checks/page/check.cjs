@@ -115,7 +115,7 @@ const steps = {
   async "a cut connection is down, says why, and comes back"({ page, line }) {
     line.cut();
     await has(page, "#level", "down");
-    await has(page, "#problems", "Connections 1 and 2 are down: ");
+    await has(page, "#problems", " down: ");
     await has(page, "#connections", " failed");
     await until(page, "a reason", () => document.querySelector("#connections td.why").innerText.length > 10);
     await has(page, "#incidents li.error", "lost:");
@@ -129,6 +129,16 @@ const steps = {
       return Number(cells.find((it) => it.dataset.label === "Reconnects").innerText) >= 1;
     });
     await until(page, "nothing to attend to", () => document.getElementById("problems").hidden);
+  },
+
+  async "connections with the same fault are one sentence"({ page }) {
+    const texts = await page.evaluate(async () => {
+      const { problems } = await import(`${location.origin}/state.js`);
+      const down = (connection, phase) => ({ account: null, connection, phase, why: "refused" });
+      const connections = [down(0, "waiting"), down(1, "opening"), down(2, "waiting"), down(3, "parked")];
+      return problems({ connections, dark: 0, relay: null, recorder: null });
+    });
+    expect("sentences", texts, ["Connections 1 to 3 are down: refused.", "Connection 4 is parked: refused."]);
   },
 
   async "a client that stalls is slow until it reads"({ page, relay }) {
