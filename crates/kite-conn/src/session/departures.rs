@@ -19,18 +19,21 @@ struct Departure {
     sent: Instant,
     /// The payload of the ping after the command.
     ping: [u8; 8],
+    /// In ascending order, because they are looked up while an answer is due.
     tokens: Vec<u32>,
 }
 
 impl Departures {
     /// Records an unsubscribe command and the ping that follows it.
     pub(crate) fn add(&mut self, now: Instant, ping: [u8; 8], tokens: &[u32]) {
-        self.0.push_back(Departure { sent: now, ping, tokens: tokens.to_vec() });
+        let mut tokens = tokens.to_vec();
+        tokens.sort_unstable();
+        self.0.push_back(Departure { sent: now, ping, tokens });
     }
 
     /// Returns whether the server may still send an instrument for which an answer is due.
     pub(crate) fn contains(&self, token: u32) -> bool {
-        self.0.iter().any(|departure| departure.tokens.contains(&token))
+        self.0.iter().any(|departure| departure.tokens.binary_search(&token).is_ok())
     }
 
     /// Returns the instruments that the server no longer sends because it has sent this pong.
