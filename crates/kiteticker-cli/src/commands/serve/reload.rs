@@ -43,16 +43,8 @@ type Clients = BTreeMap<String, (ClientSettings, Credentials)>;
 #[derive(Debug)]
 pub(super) struct Reload<'a> {
     file: SettingsFile,
-    pub(super) relay: &'a Relay,
-    pub(super) manager: &'a Manager,
-    pub(super) feed: Feed,
-    pub(super) need: Need,
-    /// The prices by which contracts were chosen at the start.
-    pub(super) prices: Prices,
-    pub(super) names: SharedNames,
-    /// Notes the names of instruments on the tapes, if there are any.
-    pub(super) notes: Option<Notes>,
-    pub(super) output: Output,
+    relay: &'a Relay,
+    start: AtStart<'a>,
     now: RefCell<Now>,
 }
 
@@ -79,8 +71,7 @@ impl<'a> Reload<'a> {
     ) -> Result<Self, CliError> {
         let fixed = start.fixed.iter().copied().collect();
         let now = RefCell::new(Now { fixed, clients: admitted(start.settings)? });
-        let AtStart { manager, feed, need, prices, names, notes, output, .. } = start;
-        Ok(Self { file, relay, manager, feed, need, prices, names, notes, output, now })
+        Ok(Self { file, relay, start, now })
     }
 
     /// Returns the name of the file.
@@ -101,12 +92,13 @@ impl<'a> Reload<'a> {
         let Config { settings, written, .. } = read(path).await?;
         let mut reloaded = Reloaded::default();
         let clients = admitted(&settings.relay).map_err(one)?;
-        let is_replay = matches!(self.feed, Feed::Replay(_));
+        let is_replay = matches!(self.start.feed, Feed::Replay(_));
         let mut changes = Vec::new();
         if !is_replay {
             let requested = (&settings.instruments, settings.feed.count());
             let price = |day, token| self.price(day, token);
-            let chosen = selection::again(requested, &self.feed, self.need, price, self.output);
+            let AtStart { feed, need, output, .. } = &self.start;
+            let chosen = selection::again(requested, feed, *need, price, *output);
             let (instruments, names) = chosen.await.map_err(one)?;
             let mode = settings.instruments.mode;
             let fixed: BTreeMap<u32, Mode> =
@@ -117,10 +109,10 @@ impl<'a> Reload<'a> {
             set.map_err(|error| one(not_started(error)))?;
             changes.extend(instruments_changed(&self.now.borrow().fixed, &fixed));
             self.now.borrow_mut().fixed = fixed;
-            if let Some(notes) = &self.notes {
+            if let Some(notes) = &self.start.notes {
                 reloaded.warnings.extend(notes.rename(names.clone()));
             }
-            self.names.set(names);
+            self.start.names.set(names);
         }
         let before = self.now.borrow().clients.clone();
         if clients != before {
@@ -150,10 +142,10 @@ impl<'a> Reload<'a> {
     /// Returns the price by which contracts of today are chosen.
     fn price(&self, day: Day, token: u32) -> Option<Amount> {
         let newest = || {
-            let newest = self.manager.latest()?.get(token)?.packet().last_price();
+            let newest = self.start.manager.latest()?.get(token)?.packet().last_price();
             Some(Amount::from(newest)).filter(|&price| price > Amount::ZERO)
         };
-        self.prices.get(&(day, token)).copied().or_else(newest)
+        self.start.prices.get(&(day, token)).copied().or_else(newest)
     }
 }
 
@@ -165,8 +157,10 @@ pub(super) struct AtStart<'a> {
     pub(super) manager: &'a Manager,
     pub(super) feed: Feed,
     pub(super) need: Need,
+    /// The prices by which contracts were chosen.
     pub(super) prices: Prices,
     pub(super) names: SharedNames,
+    /// Notes the names of instruments on the tapes, if there are any.
     pub(super) notes: Option<Notes>,
     pub(super) output: Output,
 }
