@@ -70,6 +70,8 @@ pub enum ConfigError {
 pub enum Affected<'a> {
     /// All that have ticked.
     All,
+    /// Those whose last packet came from this source.
+    Source(u32),
     /// Those with these tokens. Those that have not ticked are ignored: their first packet is only
     /// a baseline anyway.
     Tokens(&'a [u32]),
@@ -78,8 +80,8 @@ pub enum Affected<'a> {
 /// Makes bars from packets.
 ///
 /// Performs no I/O and reads no clock: times are nanoseconds since the Unix epoch, as received. The
-/// packets of an instrument must come from one source, in their order; those of several connections
-/// may be mixed as long as each instrument is on one of them at a time, as in a merged stream.
+/// packets of one source must be in their order; those of several may be mixed. An instrument may
+/// move from one source to another, as in a merged stream.
 ///
 /// # Memory
 /// Bounded for each instrument: less than 300 bytes of state, eight gaps of 16 bytes, and the
@@ -169,7 +171,23 @@ impl Candles {
     }
 
     /// Handles a packet that was received at this time, and passes what follows from it to `out`.
+    /// Its source is 0.
     pub fn on_packet(&mut self, packet: Packet<'_>, recv_unix_ns: u64, out: &mut impl FnMut(Item)) {
+        self.on_packet_from(0, packet, recv_unix_ns, out);
+    }
+
+    /// Handles a packet of one of several sources, such as connections. What they are numbered by
+    /// is up to the caller.
+    ///
+    /// If two sources carry an instrument, a packet that shows an older state than the other
+    /// source's packet before is ignored and counted as [`Counts::out_of_order`].
+    pub fn on_packet_from(
+        &mut self,
+        source: u32,
+        packet: Packet<'_>,
+        recv_unix_ns: u64,
+        out: &mut impl FnMut(Item),
+    ) {
         self.on_input(recv_unix_ns);
         self.counts.packets += 1;
         let token = packet.instrument_token();
@@ -189,7 +207,7 @@ impl Candles {
         };
         if let Some(instrument) = self.instruments.get_mut(at) {
             let now = Snapshot::of(packet);
-            instrument.on_packet(now, recv_unix_ns, feed, &mut self.counts, out);
+            instrument.on_packet(now, (source, recv_unix_ns), feed, &mut self.counts, out);
             let due = instrument.next_due_ns(&self.rules).unwrap_or(u64::MAX);
             self.due_unix_ns = self.due_unix_ns.min(due);
         }
@@ -232,7 +250,9 @@ impl Candles {
     }
 
     /// Handles a stretch without a feed that has ended, such as the gap of a tape. What was traded
-    /// before the next packet of each instrument is `missed_volume`.
+    /// before the next packet of each instrument is `missed_volume`, unless one was received after
+    /// the gap already. A gap that is known, as a whole, changes nothing. It does not end what
+    /// [`Candles::on_lost`] started.
     pub fn on_gap(
         &mut self,
         affected: Affected<'_>,
@@ -268,6 +288,10 @@ impl Candles {
         let Self { rules, index, instruments, counts, .. } = self;
         match affected {
             Affected::All => instruments.iter_mut().for_each(|one| each(one, rules, counts)),
+            Affected::Source(source) => {
+                let of_source = instruments.iter_mut().filter(|one| one.is_of(source));
+                of_source.for_each(|one| each(one, rules, counts));
+            }
             Affected::Tokens(tokens) => {
                 for at in tokens.iter().filter_map(|token| index.get(*token)) {
                     if let Some(instrument) = instruments.get_mut(*at as usize) {

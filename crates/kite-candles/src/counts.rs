@@ -12,7 +12,8 @@ pub struct Counts {
     /// Packets that later ones are only compared with: the first of an instrument, and the first of
     /// a day whose start was missed.
     pub baselines: u64,
-    /// Packets with an exchange timestamp before that of the packet before, which are ignored.
+    /// Packets with an exchange timestamp before that of the packet before, or with a lower volume
+    /// than that of another source just before, which are ignored.
     pub out_of_order: u64,
     /// Packets that showed a trade (of an index, a value).
     pub trades: u64,

@@ -55,6 +55,12 @@ impl Gaps {
         self.open.is_some()
     }
 
+    /// Returns whether a stretch is part of one that is known.
+    pub(crate) fn cover(&self, from: u64, to: u64) -> bool {
+        let covers = |&(start, end): &(u64, u64)| start <= from && to <= end;
+        self.open.is_some_and(|open| open <= from) || self.closed.iter().any(covers)
+    }
+
     /// Returns how much of a bar lies in stretches that have ended, in nanoseconds.
     pub(crate) fn closed_within(&self, slot: Slot) -> u64 {
         self.closed.iter().map(|&(from, to)| overlap(slot, from, to)).sum()

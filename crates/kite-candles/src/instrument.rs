@@ -28,6 +28,9 @@ pub(crate) struct Feed<'a> {
 #[derive(Debug)]
 pub(crate) struct Instrument {
     token: u32,
+    /// Where the last packet came from, and when it was received.
+    source: u32,
+    recv_unix_ns: u64,
     seen: Option<Seen>,
     /// Day of the last packet, and its session.
     hours: Option<(Day, Option<Session>)>,
@@ -47,6 +50,8 @@ impl Instrument {
     pub(crate) fn new(token: u32) -> Self {
         Self {
             token,
+            source: 0,
+            recv_unix_ns: 0,
             seen: None,
             hours: None,
             needs_baseline: true,
@@ -61,7 +66,7 @@ impl Instrument {
     pub(crate) fn on_packet(
         &mut self,
         mut now: Snapshot,
-        recv_unix_ns: u64,
+        (source, recv_unix_ns): (u32, u64),
         feed: Feed<'_>,
         counts: &mut Counts,
         out: &mut impl FnMut(Item),
@@ -77,10 +82,11 @@ impl Instrument {
         let is_past = |at: &u32| u64::from(*at) <= latest_s;
         (now.traded_s, now.exchange_s) =
             (now.traded_s.filter(is_past), now.exchange_s.filter(is_past));
-        if self.is_older(&now) {
+        if self.is_older(&now) || self.is_behind(&now, (source, recv_unix_ns), day, feed.rules) {
             counts.out_of_order += 1;
             return;
         }
+        (self.source, self.recv_unix_ns) = (source, recv_unix_ns);
         let first_s = session.map(|session| feed.rules.grid.pre_open_s(day, session));
         let recv_s = recv_unix_ns / NS_PER_S;
         let has_started =
@@ -136,6 +142,11 @@ impl Instrument {
         self.kept.finish(&self.gaps, out);
     }
 
+    /// Returns whether the last packet came from this source.
+    pub(crate) fn is_of(&self, source: u32) -> bool {
+        self.source == source
+    }
+
     /// Starts a stretch without a feed, which the next packet ends.
     pub(crate) fn on_lost(
         &mut self,
@@ -158,12 +169,13 @@ impl Instrument {
         counts: &mut Counts,
         out: &mut impl FnMut(Item),
     ) {
-        self.after_gap = true;
+        if self.gaps.cover(from_unix_ns, to_unix_ns) {
+            return;
+        }
+        // Else the first packet after the gap has been compared already.
+        self.after_gap |= self.recv_unix_ns < to_unix_ns;
         counts.late_gaps += u64::from(self.kept.may_lack(from_unix_ns, rules));
-        self.kept.change_gaps(&mut self.gaps, |gaps| {
-            gaps.close(to_unix_ns);
-            gaps.add(from_unix_ns, to_unix_ns);
-        });
+        self.kept.change_gaps(&mut self.gaps, |gaps| gaps.add(from_unix_ns, to_unix_ns));
         self.kept.settle(0, rules, &self.gaps, out);
     }
 
@@ -195,6 +207,24 @@ impl Instrument {
     fn is_older(&self, now: &Snapshot) -> bool {
         let before = self.seen.and_then(|seen| seen.exchange_s);
         now.exchange_s.is_some_and(|now| before.is_some_and(|before| now < before))
+    }
+
+    /// Returns whether a packet of another source than the last one shows an older state. Without
+    /// an exchange timestamp only the volume shows it.
+    fn is_behind(
+        &self,
+        now: &Snapshot,
+        (source, recv_unix_ns): (u32, u64),
+        day: Day,
+        rules: &Rules,
+    ) -> bool {
+        let Some(seen) = self.seen.filter(|_| source != self.source && !self.after_gap) else {
+            return false;
+        };
+        let is_newer = now.exchange_s.is_some() && now.exchange_s > seen.exchange_s;
+        let falls = now.volume.is_some_and(|now| seen.volume.is_some_and(|before| now < before));
+        let is_soon = recv_unix_ns <= self.recv_unix_ns.saturating_add(rules.grace_ns);
+        falls && seen.volume_day == Some(day) && is_soon && !is_newer
     }
 
     fn on_trade(

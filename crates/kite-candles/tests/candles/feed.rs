@@ -98,9 +98,13 @@ impl Feed {
     }
 
     pub(crate) fn tick(&mut self, instrument_token: u32, price: i32, fields: Fields, at: u64) {
-        let bytes = frame(&[Tick { instrument_token, last_price: price, fields }]);
+        self.tick_from(0, Tick { instrument_token, last_price: price, fields }, at);
+    }
+
+    pub(crate) fn tick_from(&mut self, source: u32, tick: Tick, at: u64) {
+        let bytes = frame(&[tick]);
         let packet = Frame::walk(&bytes).packets().next().unwrap();
-        self.packet(packet, at);
+        self.candles.on_packet_from(source, packet, at, &mut |item| self.items.push(item));
     }
 
     /// A quote packet of Infosys: price, volume, and the time of arrival.

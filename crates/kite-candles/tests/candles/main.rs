@@ -8,4 +8,5 @@ mod missed;
 mod placing;
 mod prices;
 mod properties;
+mod sources;
 mod volume;
