@@ -5,6 +5,7 @@
 //! [`Feed::next`] runs Python code; the sockets are on a thread of their own, which never attaches
 //! to the interpreter.
 
+pub mod arrow;
 mod feed;
 mod inbox;
 mod items;

@@ -24,6 +24,11 @@ impl Chunk {
         self.rows.len()
     }
 
+    pub(crate) fn clear(&mut self) {
+        self.rows.clear();
+        self.packets.clear();
+    }
+
     #[inline]
     pub(crate) fn push(&mut self, received: Received, packet: Packet<'_>) {
         let bytes = packet.as_bytes();

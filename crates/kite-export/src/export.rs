@@ -14,6 +14,7 @@ use kite_wire::tape::Ending;
 use parquet::basic::ZstdLevel;
 use parquet::file::metadata::KeyValue;
 
+use crate::arrow::TickSchema;
 use crate::error::{ExportError, Target};
 use crate::layout;
 use crate::output::OutputFile;
@@ -24,7 +25,7 @@ use crate::permit::{Permit, resolved};
 use crate::run::{Progress, Run};
 use crate::scratch::{Held, Scratch};
 use crate::selection::Selection;
-use crate::settings::{Format, Prices, TimeFormat, TimeUnit, TimeZone, Times};
+use crate::settings::{Format, Prices, TimeUnit, TimeZone, Times};
 use crate::summary::Summary;
 use crate::symbols::Symbols;
 use crate::table::{EventTable, TickFiles, TickTable};
@@ -72,12 +73,9 @@ pub struct Export<'a> {
     reel: Reel,
     selection: Selection,
     read_past: Option<Duration>,
-    prices: Prices,
-    times: TimeFormat,
-    depth: bool,
+    schema: TickSchema,
     crlf: bool,
     json_prices_as_text: bool,
-    symbols: Option<Symbols>,
     events: Option<PathBuf>,
     quiet_after: Duration,
     permit: Permit,
@@ -98,12 +96,9 @@ impl<'a> Export<'a> {
             reel: reel.clone(),
             selection: Selection::default(),
             read_past: None,
-            prices: Prices::default(),
-            times: TimeFormat::default(),
-            depth: true,
+            schema: TickSchema::default(),
             crlf: false,
             json_prices_as_text: false,
-            symbols: None,
             events: None,
             quiet_after: SilenceDetector::QUIET_AFTER,
             permit,
@@ -170,31 +165,31 @@ impl<'a> Export<'a> {
 
     /// Sets the type of prices in Parquet. Default: [`Prices::Decimal`].
     pub fn prices(mut self, prices: Prices) -> Self {
-        self.prices = prices;
+        self.schema.prices = prices;
         self
     }
 
     /// Sets the format of times in CSV and JSON lines. Default: [`Times::Rfc3339`].
     pub fn times(mut self, times: Times) -> Self {
-        self.times.text = times;
+        self.schema.times.text = times;
         self
     }
 
     /// Sets the precision of receive times, in every format. Default: [`TimeUnit::Nanoseconds`].
     pub fn time_unit(mut self, unit: TimeUnit) -> Self {
-        self.times.unit = unit;
+        self.schema.times.unit = unit;
         self
     }
 
     /// Sets the time zone in which times are written, in every format. Default: [`TimeZone::Utc`].
     pub fn time_zone(mut self, zone: TimeZone) -> Self {
-        self.times.zone = zone;
+        self.schema.times.zone = zone;
         self
     }
 
     /// Sets whether the 30 columns of market depth are written. Default: yes.
     pub fn depth(mut self, wanted: bool) -> Self {
-        self.depth = wanted;
+        self.schema = self.schema.depth(wanted);
         self
     }
 
@@ -219,7 +214,7 @@ impl<'a> Export<'a> {
         mut self,
         lookup: impl Fn(Day, u32) -> Option<String> + Send + Sync + 'static,
     ) -> Self {
-        self.symbols = Some(Symbols::new(lookup));
+        self.schema = self.schema.symbols(lookup);
         self
     }
 
@@ -458,13 +453,12 @@ impl<'a> Export<'a> {
     ) -> Result<Box<dyn TickTable + 'w>, ExportError> {
         let by_symbol =
             matches!(&destination, Destination::Tree(_, by) if by.contains(&Partition::Symbol));
-        let symbols = self.symbols.as_ref().filter(|_| !by_symbol);
+        let symbols = self.schema.symbols.as_ref().filter(|_| !by_symbol);
         let parquet = || -> Result<_, ExportError> {
+            let mut schema = self.schema.clone();
+            schema.symbols = symbols.cloned();
             Ok(ParquetSettings {
-                prices: self.prices,
-                times: self.times,
-                depth: self.depth,
-                symbols: symbols.map(Symbols::cached),
+                schema,
                 row_group_rows: self.row_group_rows,
                 level: self.level()?,
                 threads,
@@ -484,7 +478,7 @@ impl<'a> Export<'a> {
             None => (tick_files(parquet()?)?, self.row_group_rows),
             Some(settings) => (Box::new(TextFiles::new(settings, symbols, threads)?), CHUNK_ROWS),
         };
-        let partitions = Partitions::new(by, self.symbols.as_ref().map(Symbols::cached));
+        let partitions = Partitions::new(by, self.schema.symbols.as_ref().map(Symbols::cached));
         let file_name = partitioned::file_name(format);
         Ok(Box::new(PartitionedTicks::new(tree, files, partitions, file_name, most_rows)))
     }
@@ -500,7 +494,7 @@ impl<'a> Export<'a> {
             Some(settings) => Box::new(TextEvents::new(file, target, settings)?),
             None => {
                 let (level, metadata) = (self.level()?, self.metadata());
-                Box::new(ParquetEvents::new(file, target, self.times, level, metadata)?)
+                Box::new(ParquetEvents::new(file, target, self.schema.times, level, metadata)?)
             }
         })
     }
@@ -511,7 +505,7 @@ impl<'a> Export<'a> {
             Format::Csv => TextKind::Csv { crlf: self.crlf },
             Format::JsonLines => TextKind::JsonLines { prices_as_text: self.json_prices_as_text },
         };
-        Some(TextSettings { kind, times: self.times, depth: self.depth })
+        Some(TextSettings { kind, times: self.schema.times, depth: self.schema.has_depth() })
     }
 
     fn level(&self) -> Result<ZstdLevel, ExportError> {
@@ -522,7 +516,7 @@ impl<'a> Export<'a> {
     /// Returns metadata on the origin of a Parquet file's rows.
     fn metadata(&self) -> Vec<KeyValue> {
         let tapes = self.reel.files().iter().map(|file| format!("{:016x}", file.tape().tape_id()));
-        let prices = match self.prices {
+        let prices = match self.schema.prices {
             Prices::Decimal => "decimal(18, 7)",
             Prices::Float => "double",
         };
@@ -531,7 +525,7 @@ impl<'a> Export<'a> {
             ("version", Some(env!("CARGO_PKG_VERSION").to_owned())),
             ("tapes", Some(tapes.collect::<Vec<_>>().join(","))),
             ("prices", Some(prices.to_owned())),
-            ("time_zone", Some(self.times.zone.name().to_owned())),
+            ("time_zone", Some(self.schema.times.zone.name().to_owned())),
             ("from_unix_ns", time(self.selection.from_unix_ns)),
             ("to_unix_ns", self.selection.to_unix_ns.and_then(time)),
         ]
@@ -553,7 +547,7 @@ impl fmt::Debug for Export<'_> {
         f.debug_struct("Export")
             .field("reel", &self.reel)
             .field("selection", &self.selection)
-            .field("prices", &self.prices)
+            .field("schema", &self.schema)
             .field("events", &self.events)
             .finish_non_exhaustive()
     }

@@ -36,7 +36,8 @@
 //! # }
 //! ```
 //!
-//! [`TickLines`] writes JSON lines of ticks that are not on a tape.
+//! [`TickLines`] writes JSON lines of ticks that are not on a tape, and `TickBatches` builds Arrow
+//! record batches of them.
 //!
 //! Packets are decoded directly into columns, encoding is spread over threads, and memory is
 //! bounded (see `Export`).
@@ -45,9 +46,11 @@
 //!
 //! | feature | default | adds |
 //! |---|---|---|
-//! | `files` | yes | `Export`, which writes tapes as Parquet, CSV and JSON lines. Without it the crate formats ticks ([`TickLines`]) and describes columns, and depends on `kite-wire` alone |
+//! | `files` | yes | `Export`, which writes tapes as Parquet, CSV and JSON lines, and `TickBatches`. Without it the crate formats ticks ([`TickLines`]) and describes columns, and depends on `kite-wire` alone |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "files")]
+mod arrow;
 #[cfg(feature = "files")]
 mod chunk;
 mod column;
@@ -85,6 +88,8 @@ mod text;
 #[cfg(feature = "files")]
 mod tree;
 
+#[cfg(feature = "files")]
+pub use arrow::{ColumnError, TickBatches, TickSchema};
 pub use column::{Column, ColumnKind, event_columns, tick_columns};
 #[cfg(feature = "files")]
 pub use error::{EncodeFailure, ExportError, Target};

@@ -1,13 +1,10 @@
-//! Parquet: Arrow columns, encoded by several threads in parallel.
+//! Parquet files: Arrow columns, encoded by several threads in parallel.
 
-mod arrays;
 mod events;
 mod failure;
 mod metadata;
-mod prices;
-mod schema;
+mod properties;
 mod ticks;
-mod times;
 
 pub(crate) use events::ParquetEvents;
 pub(crate) use ticks::{ParquetSettings, open_ticks, tick_files};

@@ -5,8 +5,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use arrow_array::ArrayRef;
-use arrow_array::types::{Decimal128Type, Float64Type};
-use arrow_schema::{FieldRef, SchemaRef};
+use arrow_schema::FieldRef;
 use kite_wire::Packet;
 use kite_wire::tape::Received;
 use parquet::arrow::arrow_writer::{
@@ -19,27 +18,23 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterPropertiesPtr;
 use parquet::file::writer::SerializedFileWriter;
 
-use super::arrays::Columns;
 use super::failure::failure;
 use super::metadata::account;
-use super::prices::PriceType;
-use super::schema;
+use super::properties::properties;
+use crate::arrow::{Columns, TickSchema};
 use crate::chunk::Chunk;
-use crate::column::tick_columns;
 use crate::error::{ExportError, Target};
 use crate::output::Counted;
 use crate::pool::Pool;
-use crate::settings::{Prices, TimeFormat};
 use crate::summary::Summary;
-use crate::symbols::CachedSymbols;
 use crate::table::{TickFiles, TickTable};
+
+/// Packets that wait to be decoded together.
+const CHUNK_ROWS: usize = 128;
 
 /// Settings of the files.
 pub(crate) struct ParquetSettings {
-    pub(crate) prices: Prices,
-    pub(crate) times: TimeFormat,
-    pub(crate) depth: bool,
-    pub(crate) symbols: Option<CachedSymbols>,
+    pub(crate) schema: TickSchema,
     pub(crate) row_group_rows: usize,
     pub(crate) level: ZstdLevel,
     pub(crate) threads: usize,
@@ -55,34 +50,24 @@ pub(crate) fn open_ticks<'a, W: Write + Send + 'a>(
 ) -> std::result::Result<Box<dyn TickTable + 'a>, ExportError> {
     // A row group is always filled.
     let room = settings.row_group_rows;
-    Ok(match settings.prices {
-        Prices::Decimal => {
-            let files = ParquetFiles::<W, Decimal128Type>::new(settings, room)?;
-            Box::new(ParquetTicks::new(out, target, files, room)?)
-        }
-        Prices::Float => {
-            let files = ParquetFiles::<W, Float64Type>::new(settings, room)?;
-            Box::new(ParquetTicks::new(out, target, files, room)?)
-        }
-    })
+    let files = ParquetFiles::<W>::new(settings, room)?;
+    Ok(Box::new(ParquetTicks::new(out, target, files)?))
 }
 
 /// Prepares several files, which share the threads.
 pub(crate) fn tick_files<'a, W: Write + Send + 'a>(
     settings: ParquetSettings,
 ) -> std::result::Result<Box<dyn TickFiles<W> + 'a>, ExportError> {
-    Ok(match settings.prices {
-        Prices::Decimal => Box::new(ParquetFiles::<W, Decimal128Type>::new(settings, 0)?),
-        Prices::Float => Box::new(ParquetFiles::<W, Float64Type>::new(settings, 0)?),
-    })
+    Ok(Box::new(ParquetFiles::<W>::new(settings, 0)?))
 }
 
 /// Parquet files of ticks, whose columns are encoded by shared threads.
-struct ParquetFiles<W: Write + Send, P: PriceType> {
-    schema: SchemaRef,
+struct ParquetFiles<W: Write + Send> {
     properties: WriterPropertiesPtr,
     /// The row group being filled.
-    columns: Columns<P>,
+    columns: Columns,
+    /// Rows for which it has room at first.
+    room: usize,
     pool: Pool<Job, Result<ArrowColumnChunk>>,
     /// The file of the row group being encoded.
     encoding: usize,
@@ -112,22 +97,20 @@ impl Job {
     }
 }
 
-impl<W: Write + Send, P: PriceType> ParquetFiles<W, P> {
+impl<W: Write + Send> ParquetFiles<W> {
     /// Starts the threads; each row group has room for this many rows at first.
     fn new(settings: ParquetSettings, room: usize) -> std::result::Result<Self, ExportError> {
         let threads = settings.threads;
         let pool = Pool::start(threads, || Job::encode)
             .map_err(|source| ExportError::Thread { threads, source })?;
-        let described = tick_columns(settings.symbols.is_some(), settings.depth);
-        let schema = schema::arrow_schema(&described, settings.prices, settings.times);
-        let mut properties = schema::properties(&described, settings.level)
-            .set_key_value_metadata(Some(settings.metadata))
-            .build();
-        add_encoded_arrow_schema_to_metadata(&schema, &mut properties);
-        let unit = settings.times.unit;
+        let mut columns = Columns::new(&settings.schema);
+        columns.reserve(room);
+        let properties = properties(&settings.schema.described(), settings.level);
+        let mut properties = properties.set_key_value_metadata(Some(settings.metadata)).build();
+        add_encoded_arrow_schema_to_metadata(columns.schema(), &mut properties);
         Ok(Self {
-            columns: Columns::new(room, settings.symbols, settings.depth, unit),
-            schema,
+            columns,
+            room,
             properties: Arc::new(properties),
             pool,
             encoding: 0,
@@ -143,10 +126,12 @@ impl<W: Write + Send, P: PriceType> ParquetFiles<W, P> {
         };
         self.encoding = file;
         let failed = |error| failure(&it.target, error);
-        let arrays = self.columns.take(&self.schema).map_err(|error| failed(error.into()))?;
+        let arrays = self.columns.take().map_err(|error| failed(error.into()))?;
+        self.columns.reserve(self.room);
         let writers = it.factory.create_column_writers(it.row_groups).map_err(failed)?;
         it.row_groups += 1;
-        for ((array, writer), field) in arrays.into_iter().zip(writers).zip(self.schema.fields()) {
+        let fields = self.columns.schema().fields();
+        for ((array, writer), field) in arrays.into_iter().zip(writers).zip(fields) {
             self.pool.submit(Job { writer, field: Arc::clone(field), array });
         }
         Ok(())
@@ -169,22 +154,21 @@ impl<W: Write + Send, P: PriceType> ParquetFiles<W, P> {
     }
 }
 
-impl<W: Write + Send, P: PriceType> TickFiles<W> for ParquetFiles<W, P> {
+impl<W: Write + Send> TickFiles<W> for ParquetFiles<W> {
     fn add(&mut self, out: W, target: Target) -> std::result::Result<(), ExportError> {
-        let writer = ArrowSchemaConverter::new().convert(&self.schema).and_then(|parquet| {
-            let properties = Arc::clone(&self.properties);
-            SerializedFileWriter::new(Counted::new(out), parquet.root_schema_ptr(), properties)
-        });
+        let writer =
+            ArrowSchemaConverter::new().convert(self.columns.schema()).and_then(|parquet| {
+                let properties = Arc::clone(&self.properties);
+                SerializedFileWriter::new(Counted::new(out), parquet.root_schema_ptr(), properties)
+            });
         let writer = writer.map_err(|error| failure(&target, error))?;
-        let factory = ArrowRowGroupWriterFactory::new(&writer, Arc::clone(&self.schema));
+        let factory = ArrowRowGroupWriterFactory::new(&writer, Arc::clone(self.columns.schema()));
         self.files.push(ParquetFile { target, row_groups: 0, factory, writer });
         Ok(())
     }
 
     fn write(&mut self, file: usize, rows: Chunk) -> std::result::Result<(), ExportError> {
-        for (received, packet) in rows.iter() {
-            self.columns.push(received, packet);
-        }
+        self.columns.extend(rows.iter());
         self.next_row_group(file)
     }
 
@@ -206,38 +190,47 @@ impl<W: Write + Send, P: PriceType> TickFiles<W> for ParquetFiles<W, P> {
 }
 
 /// The table of ticks as one file.
-struct ParquetTicks<W: Write + Send, P: PriceType> {
-    files: ParquetFiles<W, P>,
-    row_group_rows: usize,
+struct ParquetTicks<W: Write + Send> {
+    files: ParquetFiles<W>,
+    /// The next rows of the row group.
+    chunk: Chunk,
 }
 
-impl<W: Write + Send, P: PriceType> ParquetTicks<W, P> {
+impl<W: Write + Send> ParquetTicks<W> {
     fn new(
         out: W,
         target: Target,
-        mut files: ParquetFiles<W, P>,
-        row_group_rows: usize,
+        mut files: ParquetFiles<W>,
     ) -> std::result::Result<Self, ExportError> {
         files.add(out, target)?;
-        Ok(Self { files, row_group_rows })
+        Ok(Self { files, chunk: Chunk::with_room(CHUNK_ROWS) })
+    }
+
+    /// Decodes the chunk.
+    fn decode(&mut self) {
+        self.files.columns.extend(self.chunk.iter());
+        self.chunk.clear();
     }
 }
 
-impl<W: Write + Send, P: PriceType> TickTable for ParquetTicks<W, P> {
+impl<W: Write + Send> TickTable for ParquetTicks<W> {
     #[inline]
     fn push(
         &mut self,
         received: Received,
         packet: Packet<'_>,
     ) -> std::result::Result<(), ExportError> {
-        self.files.columns.push(received, packet);
-        if self.files.columns.rows() < self.row_group_rows {
+        self.chunk.push(received, packet);
+        let is_group = self.files.columns.rows() + self.chunk.rows() >= self.files.room;
+        if !is_group && self.chunk.rows() < CHUNK_ROWS {
             return Ok(());
         }
-        self.files.next_row_group(0)
+        self.decode();
+        if is_group { self.files.next_row_group(0) } else { Ok(()) }
     }
 
     fn finish(&mut self, summary: &Summary) -> std::result::Result<(u64, u64), ExportError> {
+        self.decode();
         self.files.next_row_group(0)?;
         let files = self.files.complete(&|_| summary.clone())?;
         Ok((1, files.iter().map(|(_, bytes)| bytes).sum()))
