@@ -54,22 +54,26 @@ impl Firsts {
 
     #[inline(never)]
     fn mark_awaited(&mut self, ticks: &TickBatch) -> Option<FirstPackets> {
-        let firsts = ticks.packets().filter(|packet| self.is_first(packet));
-        let firsts: Arc<[usize]> = firsts.map(|packet| address(&packet)).collect();
+        let firsts = ticks.packets().filter_map(|packet| {
+            let is_of_subscription = self.first(&packet)?;
+            Some(First { address: address(&packet), is_of_subscription })
+        });
+        let firsts: Arc<[First]> = firsts.collect();
         (!firsts.is_empty()).then_some(FirstPackets(firsts))
     }
 
-    fn is_first(&mut self, packet: &Packet<'_>) -> bool {
+    /// Returns whether a first packet is that of a subscription; `None` for any other packet.
+    fn first(&mut self, packet: &Packet<'_>) -> Option<bool> {
         let token = packet.instrument_token();
-        match self.awaited.get(&token).copied() {
-            Some(Awaited::Any(mode)) if mode != packet.mode() => {
+        match self.awaited.get(&token).copied()? {
+            Awaited::Any(mode) if mode != packet.mode() => {
                 self.awaited.insert(token, Awaited::In(mode));
-                true
+                Some(true)
             }
-            Some(Awaited::In(mode)) if mode != packet.mode() => false,
+            Awaited::In(mode) if mode != packet.mode() => None,
             awaited => {
                 self.awaited.remove(&token);
-                awaited.is_some()
+                Some(matches!(awaited, Awaited::Any(_)))
             }
         }
     }
@@ -111,14 +115,30 @@ impl FirstsInPlace {
     }
 }
 
-/// The addresses of the first packets of a frame, ascending. Clones of a frame share its memory, so
-/// its packets keep their addresses.
+/// The first packets of a frame, by ascending address. Clones of a frame share its memory, so its
+/// packets keep their addresses.
 #[derive(Debug, Clone)]
-pub(crate) struct FirstPackets(Arc<[usize]>);
+pub(crate) struct FirstPackets(Arc<[First]>);
+
+#[derive(Debug)]
+struct First {
+    address: usize,
+    /// Whether it is the first one of a subscription, rather than of a mode.
+    is_of_subscription: bool,
+}
 
 impl FirstPackets {
     pub(crate) fn contains(&self, packet: &Packet<'_>) -> bool {
-        self.0.binary_search(&address(packet)).is_ok()
+        self.find(packet).is_some()
+    }
+
+    pub(crate) fn starts_subscription(&self, packet: &Packet<'_>) -> bool {
+        self.find(packet).is_some_and(|first| first.is_of_subscription)
+    }
+
+    fn find(&self, packet: &Packet<'_>) -> Option<&First> {
+        let at = self.0.binary_search_by_key(&address(packet), |first| first.address).ok()?;
+        self.0.get(at)
     }
 }
 
@@ -165,13 +185,24 @@ mod tests {
         Packet(Mode),
     }
 
+    fn after(history: &[Past], found: Option<usize>) -> &[Past] {
+        &history[found.map_or(0, |at| at + 1)..]
+    }
+
+    fn is_packet(it: &Past) -> bool {
+        matches!(it, Past::Packet(_))
+    }
+
+    /// Returns whether a packet is the first after a subscribe, by definition.
+    fn starts_subscription(history: &[Past]) -> bool {
+        let subscribed = history.iter().rposition(|it| *it == Past::Subscribed);
+        subscribed.is_some() && !after(history, subscribed).iter().any(is_packet)
+    }
+
     /// Returns whether a packet in `mode` is the first after the history, by definition: the first
     /// since a subscribe, or the first in the mode of the last mode command since that command.
     fn is_first(history: &[Past], mode: Mode) -> bool {
-        let after = |found: Option<usize>| &history[found.map_or(0, |at| at + 1)..];
-        let subscribed = history.iter().rposition(|it| *it == Past::Subscribed);
-        let is_packet = |it: &Past| matches!(it, Past::Packet(_));
-        if subscribed.is_some() && !after(subscribed).iter().any(is_packet) {
+        if starts_subscription(history) {
             return true;
         }
         // A subscribe without a mode command means quote.
@@ -181,7 +212,7 @@ mod tests {
             Some(Past::Subscribed) => Mode::Quote,
             _ => return false,
         };
-        mode == wanted && !after(ordered).contains(&Past::Packet(mode))
+        mode == wanted && !after(history, ordered).contains(&Past::Packet(mode))
     }
 
     fn packet_len(mode: Mode) -> usize {
@@ -219,6 +250,8 @@ mod tests {
                             let history = histories.entry(token).or_default();
                             let is_marked = marked.as_ref().is_some_and(|it| it.contains(&packet));
                             prop_assert_eq!(is_marked, is_first(history, mode), "{}", token);
+                            let starts = marked.as_ref().is_some_and(|it| it.starts_subscription(&packet));
+                            prop_assert_eq!(starts, starts_subscription(history), "{}", token);
                             history.push(Past::Packet(mode));
                         }
                     }

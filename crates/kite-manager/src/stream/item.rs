@@ -24,6 +24,12 @@ pub struct TaggedBatch {
 }
 
 impl TaggedBatch {
+    /// Creates a batch of which no packet is first, for programs that test what they do with items.
+    #[must_use]
+    pub fn new(account: AccountId, connection: usize, batch: Batch) -> Self {
+        Self { account, connection, batch, firsts: None }
+    }
+
     /// Returns the packets, in order.
     #[must_use]
     pub fn packets(&self) -> Packets<'_> {
@@ -50,6 +56,14 @@ impl TaggedBatch {
     #[must_use]
     pub fn is_first(&self, packet: &Packet<'_>) -> bool {
         self.firsts.as_ref().is_some_and(|firsts| firsts.contains(packet))
+    }
+
+    /// Returns whether a packet is first, as [`TaggedBatch::is_first`], after a subscribe or a
+    /// reconnect and not after a change of its mode: before it, the instrument may have traded
+    /// without being sent.
+    #[must_use]
+    pub fn starts_subscription(&self, packet: &Packet<'_>) -> bool {
+        self.firsts.as_ref().is_some_and(|firsts| firsts.starts_subscription(packet))
     }
 }
 
