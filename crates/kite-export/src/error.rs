@@ -4,7 +4,9 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use crate::arrow::ColumnError;
 use crate::partition::Partition;
+use crate::settings::Format;
 
 /// Why an export failed. Nothing is left under the final name, and no temporary file.
 #[derive(Debug, thiserror::Error)]
@@ -134,6 +136,15 @@ pub enum ExportError {
         /// Its end.
         to_unix_ns: u64,
     },
+    /// The choice of columns is no table.
+    #[error(transparent)]
+    Columns(#[from] ColumnError),
+    /// Columns were chosen for CSV or JSON lines, which have all of them.
+    #[error("{} has all columns; choose columns for Parquet", format.extension())]
+    ColumnsOfText {
+        /// The format.
+        format: Format,
+    },
     /// A setting is out of range.
     #[error("{name} is {value}; it must be from {least} to {most}")]
     Setting {
@@ -156,6 +167,8 @@ pub enum Target {
     File(PathBuf),
     /// The caller's writer.
     Writer,
+    /// Record batches in memory.
+    Memory,
 }
 
 impl fmt::Display for Target {
@@ -163,6 +176,7 @@ impl fmt::Display for Target {
         match self {
             Self::File(path) => path.display().fmt(f),
             Self::Writer => f.write_str("the output"),
+            Self::Memory => f.write_str("memory"),
         }
     }
 }
@@ -225,6 +239,8 @@ mod tests {
             ExportError::ThreadLost { target: target() },
             ExportError::Cancelled { rows: 5 },
             ExportError::EmptyTimeRange { from_unix_ns: 5, to_unix_ns: 4 },
+            ExportError::Columns(ColumnError::Empty),
+            ExportError::ColumnsOfText { format: Format::Csv },
             ExportError::Setting { name: "level", value: 5, least: 1, most: 3 },
         ] {
             let cause: Option<&dyn Error> = match &error {
@@ -246,6 +262,8 @@ mod tests {
                 | ExportError::ThreadLost { .. }
                 | ExportError::Cancelled { .. }
                 | ExportError::EmptyTimeRange { .. }
+                | ExportError::Columns(_)
+                | ExportError::ColumnsOfText { .. }
                 | ExportError::Setting { .. } => None,
             };
             assert_chain(&error, cause);

@@ -14,9 +14,10 @@ use kite_wire::tape::Ending;
 use parquet::basic::ZstdLevel;
 use parquet::file::metadata::KeyValue;
 
-use crate::arrow::TickSchema;
+use crate::arrow::{ColumnError, EventRows, TickBatches, TickSchema};
 use crate::error::{ExportError, Target};
 use crate::layout;
+use crate::memory::{self, Batches, MemoryEvents, MemoryTicks, NoTicks};
 use crate::output::OutputFile;
 use crate::parquet::{ParquetEvents, ParquetSettings, open_ticks, tick_files};
 use crate::partition::{Partition, Partitions};
@@ -32,8 +33,8 @@ use crate::table::{EventTable, TickFiles, TickTable};
 use crate::text::{CHUNK_ROWS, TextEvents, TextFiles, TextKind, TextSettings, TextTicks};
 use crate::tree::OutputTree;
 
-type OnProgress<'a> = dyn FnMut(Progress) + 'a;
-type OnDamage<'a> = dyn FnMut(&Damage) + 'a;
+type OnProgress<'a> = dyn FnMut(Progress) + Send + 'a;
+type OnDamage<'a> = dyn FnMut(&Damage) + Send + 'a;
 
 /// Default rows of a Parquet row group.
 const ROW_GROUP_ROWS: usize = 131_072;
@@ -49,7 +50,7 @@ const MOST_THREADS: usize = 64;
 const ZSTD_LEVEL: i32 = 3;
 
 /// An export of tapes to a table. Set its options, then call [`Export::to_file`],
-/// [`Export::to_writer`] or [`Export::to_partitions`].
+/// [`Export::to_writer`], [`Export::to_partitions`] or [`Export::to_batches`].
 ///
 /// Memory is bounded. Parquet holds two row groups of about 500 bytes per row with market depth and
 /// 200 without, which is 140 MB or 60 MB by default; CSV and JSON lines hold about 5 MB per thread.
@@ -161,6 +162,19 @@ impl<'a> Export<'a> {
     pub fn segments(mut self, segments: impl IntoIterator<Item = Segment>) -> Self {
         self.selection.segments = Some(segments.into_iter().collect());
         self
+    }
+
+    /// Keeps only these columns of [`tick_columns`](crate::tick_columns), in this order, in Parquet
+    /// and in memory.
+    ///
+    /// # Errors
+    /// Returns a [`ColumnError`] as [`TickSchema::columns`] does.
+    pub fn columns<N: AsRef<str>>(
+        mut self,
+        names: impl IntoIterator<Item = N>,
+    ) -> Result<Self, ColumnError> {
+        self.schema = self.schema.columns(names)?;
+        Ok(self)
     }
 
     /// Sets the type of prices in Parquet. Default: [`Prices::Decimal`].
@@ -280,13 +294,13 @@ impl<'a> Export<'a> {
     }
 
     /// Reports progress, at most every 8,192 rows and records, and at the end.
-    pub fn on_progress(mut self, callback: impl FnMut(Progress) + 'a) -> Self {
+    pub fn on_progress(mut self, callback: impl FnMut(Progress) + Send + 'a) -> Self {
         self.on_progress = Some(Box::new(callback));
         self
     }
 
     /// Reports each part of the tapes that could not be read, with file and offset.
-    pub fn on_damage(mut self, callback: impl FnMut(&Damage) + 'a) -> Self {
+    pub fn on_damage(mut self, callback: impl FnMut(&Damage) + Send + 'a) -> Self {
         self.on_damage = Some(Box::new(callback));
         self
     }
@@ -383,6 +397,48 @@ impl<'a> Export<'a> {
         Ok(summary)
     }
 
+    /// Returns the table of ticks as record batches, equal to what Parquet has. Other threads read and
+    /// build ahead, so that memory holds a few batches of 16,384 rows, 11 MB each with market depth.
+    ///
+    /// # Errors
+    /// Returns an [`ExportError`] if a setting is wrong. Reading may fail later.
+    pub fn to_batches(self) -> Result<Batches, ExportError>
+    where
+        'a: 'static,
+    {
+        self.check()?;
+        Ok(Batches::of_ticks(self.schema.arrow(), self))
+    }
+
+    /// Returns the table of events as record batches, without the ticks. The selection of
+    /// instruments has no effect on it, except for the counts.
+    ///
+    /// # Errors
+    /// Returns an [`ExportError`] if a setting is wrong. Reading may fail later.
+    pub fn to_event_batches(self) -> Result<Batches, ExportError>
+    where
+        'a: 'static,
+    {
+        self.check()?;
+        let schema = EventRows::new(self.schema.times).schema().clone();
+        Ok(Batches::of_events(schema, self))
+    }
+
+    /// Reads the ticks into memory. Blocks.
+    pub(crate) fn read_ticks(mut self, out: memory::Output) -> Result<Summary, ExportError> {
+        let schema = self.schema.clone();
+        let builder = || TickBatches::new(&schema);
+        let ticks = MemoryTicks::new(out, self.thread_count(), builder)?;
+        self.run(Box::new(ticks), None)
+    }
+
+    /// Reads the events into memory. Blocks.
+    pub(crate) fn read_events(mut self, out: memory::Output) -> Result<Summary, ExportError> {
+        let ticks = NoTicks::new(&out);
+        let events = MemoryEvents::new(out, EventRows::new(self.schema.times));
+        self.run(Box::new(ticks), Some(Box::new(events)))
+    }
+
     /// Syncs the events, then holds the temporary files so that all or none get their names.
     fn hold<'s>(&'s self, events: Option<&OutputFile>) -> Result<Held<'s>, ExportError> {
         events.map_or(Ok(()), OutputFile::sync)?;
@@ -410,10 +466,26 @@ impl<'a> Export<'a> {
         events: Option<&'w mut OutputFile>,
         format: Format,
     ) -> Result<Summary, ExportError> {
-        let cores = || thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let threads = if self.threads == 0 { cores() } else { self.threads }.min(MOST_THREADS);
-        let ticks = self.open_ticks(destination, format, threads)?;
+        if self.schema.is_chosen() && format != Format::Parquet {
+            return Err(ExportError::ColumnsOfText { format });
+        }
+        let ticks = self.open_ticks(destination, format, self.thread_count())?;
         let events = events.map(|file| self.open_events(file, format)).transpose()?;
+        self.run(ticks, events)
+    }
+
+    fn thread_count(&self) -> usize {
+        let cores = || thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        if self.threads == 0 { cores() } else { self.threads }.min(MOST_THREADS)
+    }
+
+    /// Reads the tapes into these tables.
+    fn run<'w>(
+        &'w mut self,
+        ticks: Box<dyn TickTable + 'w>,
+        events: Option<Box<dyn EventTable + 'w>>,
+    ) -> Result<Summary, ExportError> {
+        let threads = self.thread_count();
         let to_unix_ns = self.selection.to_unix_ns;
         let past = self.read_past.map(|it| u64::try_from(it.as_nanos()).unwrap_or(u64::MAX));
         let reel = self.reel.clone();
@@ -455,10 +527,9 @@ impl<'a> Export<'a> {
             matches!(&destination, Destination::Tree(_, by) if by.contains(&Partition::Symbol));
         let symbols = self.schema.symbols.as_ref().filter(|_| !by_symbol);
         let parquet = || -> Result<_, ExportError> {
-            let mut schema = self.schema.clone();
-            schema.symbols = symbols.cloned();
+            let schema = self.schema.clone();
             Ok(ParquetSettings {
-                schema,
+                schema: if by_symbol { schema.without_symbol()? } else { schema },
                 row_group_rows: self.row_group_rows,
                 level: self.level()?,
                 threads,

@@ -46,7 +46,7 @@
 //!
 //! | feature | default | adds |
 //! |---|---|---|
-//! | `files` | yes | `Export`, which writes tapes as Parquet, CSV and JSON lines, and `TickBatches`. Without it the crate formats ticks ([`TickLines`]) and describes columns, and depends on `kite-wire` alone |
+//! | `files` | yes | `Export`, which writes tapes as Parquet, CSV and JSON lines and reads them as Arrow record batches, and `TickBatches`. Without it the crate formats ticks ([`TickLines`]) and describes columns, and depends on `kite-wire` alone |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(feature = "files")]
@@ -60,6 +60,8 @@ mod error;
 mod export;
 #[cfg(feature = "files")]
 mod layout;
+#[cfg(feature = "files")]
+mod memory;
 #[cfg(feature = "files")]
 mod output;
 #[cfg(feature = "files")]
@@ -95,6 +97,8 @@ pub use column::{Column, ColumnKind, event_columns, tick_columns};
 pub use error::{EncodeFailure, ExportError, Target};
 #[cfg(feature = "files")]
 pub use export::Export;
+#[cfg(feature = "files")]
+pub use memory::Batches;
 #[cfg(feature = "files")]
 pub use partition::Partition;
 #[cfg(feature = "files")]

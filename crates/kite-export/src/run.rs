@@ -43,8 +43,8 @@ pub(crate) struct Run<'a, 'w> {
     /// Bytes read before the present reading of the tapes.
     pub(crate) bytes_before: u64,
     pub(crate) cancel: Option<&'a AtomicBool>,
-    pub(crate) on_progress: Option<&'a mut (dyn FnMut(Progress) + 'w)>,
-    pub(crate) on_damage: Option<&'a mut (dyn FnMut(&Damage) + 'w)>,
+    pub(crate) on_progress: Option<&'a mut (dyn FnMut(Progress) + Send + 'w)>,
+    pub(crate) on_damage: Option<&'a mut (dyn FnMut(&Damage) + Send + 'w)>,
     pub(crate) ticks: Box<dyn TickTable + 'a>,
     pub(crate) events: Option<Box<dyn EventTable + 'a>>,
     pub(crate) silences: SilenceDetector,
@@ -152,11 +152,10 @@ impl Run<'_, '_> {
     }
 
     fn check_cancelled(&self) -> Result<(), ExportError> {
-        match self.cancel {
-            Some(cancel) if cancel.load(Ordering::Relaxed) => {
-                Err(ExportError::Cancelled { rows: self.summary.rows })
-            }
-            _ => Ok(()),
+        let is_cancelled = self.cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed));
+        match is_cancelled || self.ticks.is_abandoned() {
+            true => Err(ExportError::Cancelled { rows: self.summary.rows }),
+            false => Ok(()),
         }
     }
 

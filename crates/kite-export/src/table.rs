@@ -20,6 +20,11 @@ pub(crate) trait TickTable {
         false
     }
 
+    /// Returns whether the caller has no more use for the rows, so that reading ends.
+    fn is_abandoned(&self) -> bool {
+        false
+    }
+
     /// Prepares for another reading of the tapes, and returns the time from which they must be
     /// read; `None` if the table has all of its rows.
     fn next_reading(&mut self, _: &Summary) -> Result<Option<u64>, ExportError> {

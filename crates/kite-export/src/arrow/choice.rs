@@ -98,6 +98,23 @@ impl TickSchema {
         self
     }
 
+    /// Returns whether columns were chosen by name.
+    pub(crate) fn is_chosen(&self) -> bool {
+        self.chosen.is_some()
+    }
+
+    /// Returns the schema without the column `symbol`, which a partition's path has.
+    pub(crate) fn without_symbol(mut self) -> Result<Self, ColumnError> {
+        self.symbols = None;
+        if let Some(chosen) = &mut self.chosen {
+            chosen.retain(|column| column.name != "symbol");
+            if chosen.is_empty() {
+                return Err(ColumnError::Empty);
+            }
+        }
+        Ok(self)
+    }
+
     pub(crate) fn has_depth(&self) -> bool {
         !self.without_depth
     }
