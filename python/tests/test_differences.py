@@ -329,20 +329,35 @@ kws.connect()
         "limit",
         9000,
     ),
-    "Ctrl-C raises KeyboardInterrupt": (
+    "Ctrl-C works again after connect() has returned": (
+        SIM,
+        """
+import os, signal, threading, time
+kws = ticker()
+kws.on_open = lambda ws: threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+kws.connect()
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+    # A signal is handled before the next statement.
+    done("ignored")
+except KeyboardInterrupt:
+    done("KeyboardInterrupt")
+""",
+        "ignored",
+        "KeyboardInterrupt",
+    ),
+    "a handler of SIGTERM that the program has set is called": (
         SIM,
         """
 import os, signal, threading
+signal.signal(signal.SIGTERM, lambda *_: done("called"))
 kws = ticker()
-kws.on_open = lambda ws: threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
-try:
-    kws.connect()
-    done([*names("error", "close"), "returned"])
-except KeyboardInterrupt:
-    done([*names("error", "close"), "KeyboardInterrupt"])
+kws.on_open = lambda ws: threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM)).start()
+kws.connect()
+done("replaced")
 """,
-        ["error", "close", "returned"],
-        ["error", "close", "KeyboardInterrupt"],
+        "replaced",
+        "called",
     ),
 }
 

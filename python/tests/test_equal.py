@@ -137,6 +137,63 @@ def test_a_close_calls_the_same_callbacks(fault, arguments, serve, program):
     assert found == expected
 
 
+SIGNAL = """
+import os, signal, threading, time
+number = getattr(signal, settings["signal"])
+raise_signal = lambda: os.kill(os.getpid(), number)
+kws = ticker([("subscribe", [408065])])
+while_waiting = settings["when"] == "while it waits"
+def on_open(ws):
+    if while_waiting:
+        threading.Timer(0.2, raise_signal).start()
+def on_ticks(ws, ticks):
+    if not while_waiting and "in on_ticks" not in names():
+        raise_signal()
+        time.sleep(0.1)
+        note("in on_ticks", ws.is_connected())
+def on_close(ws, code, reason):
+    # An impatient user.
+    raise_signal()
+    raise_signal()
+    note("close", code, reason, ws.is_connected())
+kws.on_open, kws.on_ticks, kws.on_close = on_open, on_ticks, on_close
+try:
+    kws.connect()
+    note("returned", kws.is_connected())
+except BaseException as error:
+    note(repr(error))
+done([event for event in events if event[0] not in ("connect", "message")])
+"""
+
+
+@pytest.mark.parametrize("when", ["while it waits", "in a callback"])
+@pytest.mark.parametrize("signal", ["SIGINT", "SIGTERM"])
+def test_a_signal_ends_connect_in_the_same_way(signal, when, serve, program):
+    """The callback is not interrupted, on_close is called, and the lines after connect() run."""
+    expected, found = (
+        program(package, SIGNAL, serve("sim", "--rate", 20), signal=signal, when=when).result()
+        for package in ("kiteconnect", "kiteticker")
+    )
+    assert found == expected
+    assert found[-1] == ("returned", False)
+
+
+SIGNAL_BEFORE_OPEN = """
+import os, signal, threading
+kws = ticker(root="ws://127.0.0.1:1")
+threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+kws.connect()
+done(names("error", "close", "noreconnect"))
+"""
+
+
+def test_a_signal_before_the_first_handshake_ends_connect_in_the_same_way(program):
+    expected, found = (
+        program(package, SIGNAL_BEFORE_OPEN).result() for package in ("kiteconnect", "kiteticker")
+    )
+    assert found == expected
+
+
 def comparable(event):
     if event[0] == "connect":
         # The ports differ.

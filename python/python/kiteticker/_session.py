@@ -75,6 +75,11 @@ class Session:
         self.is_stopping = True
         self.wake()
 
+    def stop_from_signal(self) -> None:
+        """Ends the loop likewise, from a signal handler on its thread. A wait is over within
+        `SIGNALS_EVERY_S`; to wake it would take a lock that this thread may hold."""
+        self.is_stopping = True
+
     def wake(self) -> None:
         self._changed.set()
         feed = self.feed
@@ -97,7 +102,7 @@ class Session:
             while not self.is_stopping:
                 feed = self.feed
                 if feed is None:
-                    self._changed.wait()
+                    self._changed.wait(wait)
                     self._changed.clear()
                     continue
                 event = feed.next(

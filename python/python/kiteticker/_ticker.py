@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, unquote
 from ._events import ConnectResponse, Gap
 from ._native import Feed
 from ._session import FINISH_S, Session
+from ._signals import ending
 from ._tokens import tokens_of
 
 __all__ = ["ConnectResponse", "Gap", "KiteTicker"]
@@ -148,11 +149,28 @@ class KiteTicker:
         """Connects, and calls the callbacks on this thread until `stop()` is called; with `threaded`
         on a daemon thread, and returns immediately.
 
-        If another thread calls the callbacks of this ticker already, it goes on to do so, and this
-        returns immediately. `proxy` is an HTTP proxy, `{"host": ..., "port": ...}`. Raises
-        ValueError for settings that cannot work, such as `disable_ssl_verification` with a server
-        that is not on this machine.
+        On Ctrl-C and SIGTERM a `connect()` of the main thread calls `on_close` and returns, as after
+        `stop()`, unless the program has set a handler of its own. If another thread calls the
+        callbacks of this ticker already, it goes on to do so, and this returns immediately. `proxy`
+        is an HTTP proxy, `{"host": ..., "port": ...}`. Raises ValueError for settings that cannot
+        work, such as `disable_ssl_verification` with a server that is not on this machine.
         """
+        session = Session(self)
+        if threaded:
+            thread = threading.Thread(target=session.run, name="kiteticker", daemon=True)
+            session.thread = thread
+            if self._begin(session, disable_ssl_verification, proxy):
+                self.websocket_thread = thread
+                thread.start()
+            return
+        with ending(session.stop_from_signal):
+            if self._begin(session, disable_ssl_verification, proxy):
+                session.run()
+
+    def _begin(
+        self, new: Session, disable_ssl_verification: bool, proxy: Mapping[str, Any] | None
+    ) -> bool:
+        """Connects; returns whether the new session is to be run, since there is none that runs."""
         with self._lock:
             self._disable_ssl_verification = disable_ssl_verification
             self._proxy = proxy
@@ -160,18 +178,12 @@ class KiteTicker:
             if session is not None:
                 if session.feed is None:
                     session.begin(self._open())
-                return
-            session = Session(self)
-            session.begin(self._open())
-            self._session = session
+                return False
+            new.begin(self._open())
+            self._session = new
             self.ws = _WebSocket(self)
             self.factory = SimpleNamespace(ws=self.ws, stopTrying=self.stop_retry)
-            if threaded:
-                thread = threading.Thread(target=session.run, name="kiteticker", daemon=True)
-                session.thread = self.websocket_thread = thread
-                thread.start()
-                return
-        session.run()
+            return True
 
     def is_connected(self) -> bool:
         """Returns whether the socket is open."""
