@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kite_conn::{
-    ConnectionConfig, Credentials, Endpoint, LaneConfig, Proxy, Reconnect, Tls, Transport,
+    Backoff, ConnectionConfig, Credentials, Endpoint, LaneConfig, Proxy, Reconnect, Tls, Transport,
 };
 use kite_tape::{Recorder, RecorderConfig};
 use pyo3::exceptions::{PyOSError, PyValueError};
@@ -14,6 +14,11 @@ use crate::loopback_tls;
 /// The largest frame accepted. The client that programs are written for has no limit; this one
 /// bounds what a server can have allocated.
 const MAX_FRAME_BYTES: usize = 16 * 1024 * 1024;
+
+/// The delays of the client that programs are written for: 1 s, 2.7 s, 7.4 s and so on, as
+/// Twisted's `ReconnectingClientFactory` has them.
+const DELAY: Duration = Duration::from_secs(1);
+const BACKOFF: Backoff = Backoff::Around { factor: std::f64::consts::E, deviation: 0.1196 };
 
 /// The settings of a feed.
 #[derive(Debug)]
@@ -52,6 +57,8 @@ impl Settings {
             ..Transport::default()
         };
         let reconnect = Reconnect {
+            delay: DELAY,
+            backoff: BACKOFF,
             delay_cap: seconds("reconnect_max_delay", arguments.max_delay)?,
             max_attempts: if arguments.reconnect { usize::MAX } else { 0 },
             ..Reconnect::default()

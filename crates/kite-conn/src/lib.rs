@@ -36,8 +36,8 @@ mod websocket;
 
 pub use clock::Stamp;
 pub use config::{
-    Admission, AdmissionFuture, ConnectionConfig, Liveness, Pacer, Reconnect, TokenRequest,
-    TokenSource, TokenSourceError,
+    Admission, AdmissionFuture, Backoff, ConnectionConfig, Liveness, Pacer, Reconnect,
+    TokenRequest, TokenSource, TokenSourceError,
 };
 pub use connection::Connection;
 pub use credentials::{Credentials, Secret};

@@ -102,12 +102,12 @@ pub use stream::{StreamConfig, StreamFilter, StreamItem, TaggedBatch, TickStream
 pub use tap::Tap;
 
 pub use kite_conn::{
-    Batch, ConfigError, ConnectionConfig, Credentials, Distribution, Distributions, Endpoint,
-    EndpointError, ErrorChain, Event, Gap, InstrumentStats, LaneConfig, LaneStats, Liveness,
-    LossCause, LossKind, MAX_INSTRUMENTS, Missed, OneLine, OpenError, OpenStage, Overflow,
-    ParkReason, Phase, Proxy, Reconnect, Refusal, Secret, Severity, Sink, SpawnError, Stamp, Stats,
-    Status, Stopped, Tls, TokenFile, TokenFileError, TokenRequest, TokenSource, TokenSourceError,
-    Transport, TryRecvError, Unread, VolumeMissed,
+    Backoff, Batch, ConfigError, ConnectionConfig, Credentials, Distribution, Distributions,
+    Endpoint, EndpointError, ErrorChain, Event, Gap, InstrumentStats, LaneConfig, LaneStats,
+    Liveness, LossCause, LossKind, MAX_INSTRUMENTS, Missed, OneLine, OpenError, OpenStage,
+    Overflow, ParkReason, Phase, Proxy, Reconnect, Refusal, Secret, Severity, Sink, SpawnError,
+    Stamp, Stats, Status, Stopped, Tls, TokenFile, TokenFileError, TokenRequest, TokenSource,
+    TokenSourceError, Transport, TryRecvError, Unread, VolumeMissed,
 };
 pub use kite_wire::text::TextMessage;
 pub use kite_wire::{

@@ -12,7 +12,7 @@ use kite_wire::MAX_INSTRUMENTS;
 
 pub use self::liveness::Liveness;
 pub use self::pacer::{Admission, AdmissionFuture, Pacer};
-pub use self::reconnect::Reconnect;
+pub use self::reconnect::{Backoff, Reconnect};
 pub use self::token_source::{TokenRequest, TokenSource, TokenSourceError};
 use crate::error::{ConfigError, check_range};
 use crate::transport::{Endpoint, Transport};
@@ -103,7 +103,7 @@ mod tests {
     fn the_defaults_are_valid_and_every_bound_is_named() {
         assert_eq!(ConnectionConfig::default().validate(), Ok(()));
         type Change = fn(&mut ConnectionConfig);
-        let cases: [(Change, &str); 10] = [
+        let cases: [(Change, &str); 12] = [
             (
                 |c| c.instrument_limit = 3_001,
                 "instrument_limit is 3001; it must be from 1 to 3,000",
@@ -127,6 +127,14 @@ mod tests {
             (
                 |c| c.reconnect.stable_after = Duration::ZERO,
                 "reconnect.stable_after is 0ns; it must be above 0 and at most a day",
+            ),
+            (
+                |c| c.reconnect.backoff = Backoff::Around { factor: f64::NAN, deviation: 0.0 },
+                "reconnect.backoff.factor is NaN; it must be from 1 to 1,000",
+            ),
+            (
+                |c| c.reconnect.backoff = Backoff::Around { factor: 2.0, deviation: -0.1 },
+                "reconnect.backoff.deviation is -0.1; it must be from 0 to 1",
             ),
             (
                 |c| c.liveness.silence_threshold = Duration::ZERO,

@@ -33,7 +33,7 @@ use std::time::{Duration, Instant};
 
 use kite_wire::{Command, CommandKind, Mode};
 
-use self::backoff::Backoff;
+use self::backoff::Delays;
 use self::book::Book;
 use self::departures::Departures;
 use self::freshness::Freshness;
@@ -269,7 +269,7 @@ pub(crate) struct Session {
     renews: Renews,
     phase: Phase,
     book: Book,
-    backoff: Backoff,
+    delays: Delays,
     epoch: u32,
     /// Maximum silence of a feed while pings are answered, in units of twice the threshold.
     feed_patience: u32,
@@ -300,14 +300,14 @@ impl Session {
         ] {
             *duration = (*duration).min(FAR);
         }
-        let backoff = Backoff::new(&reconnect);
+        let delays = Delays::new(&reconnect);
         let mut session = Self {
             reconnect,
             liveness,
             renews,
             phase: Phase::Parked,
             book: Book::default(),
-            backoff,
+            delays,
             epoch: 0,
             feed_patience: 1,
             freshness: None,
@@ -574,7 +574,7 @@ impl Session {
         // A source may return one bad token after another, which other connections of the account
         // receive too, so its delays continue to grow. A parked connection has no delay.
         if !self.renews() || matches!(self.phase, Phase::Parked) {
-            self.backoff.reset();
+            self.delays.reset();
         }
         self.credentials = Standing::Usable;
         self.open_socket();
@@ -605,7 +605,7 @@ impl Session {
 
     /// Returns the number of the current attempt since the last stable connection, from 1.
     fn attempt(&self) -> u32 {
-        self.backoff.failures().saturating_add(1)
+        self.delays.failures().saturating_add(1)
     }
 
     fn on_opened(&mut self, now: Instant) {
@@ -635,17 +635,17 @@ impl Session {
         let last_heard = Stamp::at(live.watchdog.last_heard());
         self.freshness = Some(live.freshness.clone());
         if now.saturating_duration_since(live.since) >= self.reconnect.stable_after {
-            self.backoff.reset();
+            self.delays.reset();
         }
         self.report(Event::Down { epoch: self.epoch, cause, last_heard });
-        self.backoff.fail();
-        let delay = self.backoff.delay();
+        self.delays.fail();
+        let delay = self.delays.delay();
         self.retry(now, delay, None);
     }
 
     fn on_open_failed(&mut self, now: Instant, error: OpenError) {
-        self.backoff.fail();
-        let failed = Event::OpenFailed { attempt: self.backoff.failures(), error: error.clone() };
+        self.delays.fail();
+        let failed = Event::OpenFailed { attempt: self.delays.failures(), error: error.clone() };
         self.report(failed);
         if error.is_auth() {
             self.credentials = Standing::Refused;
@@ -661,31 +661,30 @@ impl Session {
         let delay = match &error {
             _ if error.is_auth() && self.renews == Renews::Promptly => Duration::ZERO,
             // A refusal that new credentials may fix is retried like any failure.
-            _ if error.is_auth() => self.backoff.delay(),
-            // A busy server is left alone for at least half of the exponential step. Any other
-            // refusal is from something in between that an early retry cannot overcome. Both may
-            // ask for more.
+            _ if error.is_auth() => self.delays.delay(),
+            // A busy server needs time. Any other refusal is from something in between that an early
+            // retry cannot overcome. Both may ask for more.
             OpenError::Refused(refusal) | OpenError::ProxyRefused { refusal, .. } => {
                 let delay = match is_transient(refusal.status) {
-                    true => self.backoff.patient_delay(),
-                    false => self.backoff.slow_delay(),
+                    true => self.delays.patient_delay(),
+                    false => self.delays.slow_delay(),
                 };
                 delay.max(error.retry_after().unwrap_or_default())
             }
-            _ => self.backoff.delay(),
+            _ => self.delays.delay(),
         };
         self.retry(now, delay, Some(error));
     }
 
     fn on_renewal_failed(&mut self, now: Instant, error: TokenSourceError) {
-        self.backoff.fail();
-        self.report(Event::RenewalFailed { attempt: self.backoff.failures(), error });
-        let delay = self.backoff.delay();
+        self.delays.fail();
+        self.report(Event::RenewalFailed { attempt: self.delays.failures(), error });
+        let delay = self.delays.delay();
         self.retry(now, delay, None);
     }
 
     fn retry(&mut self, now: Instant, delay: Duration, last: Option<OpenError>) {
-        let (failures, limit) = (self.backoff.failures(), self.reconnect.max_attempts);
+        let (failures, limit) = (self.delays.failures(), self.reconnect.max_attempts);
         if usize::try_from(failures).unwrap_or(usize::MAX) > limit {
             self.park(ParkReason::AttemptsUsedUp { failures, limit, last });
             return;

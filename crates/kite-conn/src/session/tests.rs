@@ -16,6 +16,7 @@ fn settings() -> Settings {
         reconnect: Reconnect {
             delay: 2 * SECOND,
             delay_cap: CAP,
+            backoff: crate::config::Backoff::FullJitter,
             max_attempts: usize::MAX,
             stable_after: STABLE_AFTER,
             jitter_seed: 7,
