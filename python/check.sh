@@ -26,7 +26,8 @@ if ! cmp -s python/tests/requirements.txt "$work/requirements.txt"; then
     cp python/tests/requirements.txt "$work"
 fi
 export PATH="$venv/bin:$PATH" CARGO_TARGET_DIR=$target
-cargo clippy --manifest-path python/Cargo.toml --locked -- -D warnings
+cargo clippy --manifest-path python/Cargo.toml --workspace --all-targets --locked -- -D warnings
+cargo test --manifest-path python/Cargo.toml --package kiteticker-feed --locked
 "${pip[@]}" install --no-build-isolation --no-deps --force-reinstall \
     --config-settings=build-args='--profile dev' ./python
 

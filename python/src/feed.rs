@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use kite_conn::Credentials;
 use kite_manager::{Manager, Mode};
+use kiteticker_feed::{Inbox, Source};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
-use crate::inbox::{Inbox, Source};
 use crate::items::Converter;
 use crate::runtime;
 use crate::settings::{Arguments, Settings};

@@ -6,14 +6,12 @@ use kite_conn::{
     Batch, Gap, HandshakeError, LossCause, OpenError, OpenStage, ParkReason, Stamp, VolumeMissed,
 };
 use kite_wire::Packet;
+use kiteticker_feed::{Item, Notice, Reconnected};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 
 use crate::feed::{Plan, lock};
-use crate::inbox::Item;
-use crate::notice::Notice;
-use crate::reconnected::Reconnected;
 use crate::ticks::TickBuilder;
 
 /// What the program has callbacks for.
@@ -60,7 +58,7 @@ impl Converter {
             Item::Frame(batch) => return self.frame(py, socket, &batch, wants, plan),
             Item::Lag(ticks) => (intern!(py, "lag"), ticks).into_pyobject(py)?,
             Item::Notice(notice) => {
-                if let Notice::Up(epoch) = notice {
+                if let Notice::Up { epoch, .. } = notice {
                     let plan = lock(plan);
                     self.reconnected[socket].on_up(epoch, plan.of_socket(socket));
                 }
@@ -121,7 +119,7 @@ impl Converter {
 
 fn notice_tuple(py: Python<'_>, socket: usize, notice: Notice) -> PyResult<Bound<'_, PyTuple>> {
     match notice {
-        Notice::Up(_) => (intern!(py, "up"), socket).into_pyobject(py),
+        Notice::Up { .. } => (intern!(py, "up"), socket).into_pyobject(py),
         Notice::Down(cause) => {
             let (code, text) = down(cause);
             (intern!(py, "down"), socket, code.is_some(), code.flatten(), text).into_pyobject(py)
@@ -135,8 +133,8 @@ fn notice_tuple(py: Python<'_>, socket: usize, notice: Notice) -> PyResult<Bound
             (intern!(py, "parked"), socket, refused, reason.to_string()).into_pyobject(py)
         }
         Notice::Gap(gap) => gap_tuple(py, &gap),
-        Notice::Text(text) => {
-            (intern!(py, "text"), socket, PyBytes::new(py, &text)).into_pyobject(py)
+        Notice::Text { text, .. } => {
+            (intern!(py, "text"), PyBytes::new(py, &text)).into_pyobject(py)
         }
         Notice::Heartbeat(frame) => {
             (intern!(py, "frame"), PyBytes::new(py, &frame), py.None()).into_pyobject(py)

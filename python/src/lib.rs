@@ -7,16 +7,12 @@
 
 pub mod arrow;
 mod feed;
-mod inbox;
 mod items;
 mod loopback_tls;
-mod notice;
 mod parse;
-mod reconnected;
 mod runtime;
 mod settings;
 mod sim;
-mod sink;
 mod socket;
 mod ticks;
 

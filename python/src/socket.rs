@@ -10,15 +10,13 @@ use std::sync::atomic::AtomicBool;
 use kite_conn::lane;
 use kite_manager::{Manager, ManagerConfig, Mode};
 use kite_tape::Source as TapeSource;
+use kiteticker_feed::{FeedSink, Notices, Source};
 use pyo3::PyResult;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
-use crate::inbox::Source;
-use crate::notice::Notices;
 use crate::settings::Settings;
-use crate::sink::FeedSink;
 
 /// A socket that stays open until it is closed.
 #[derive(Debug)]
@@ -42,9 +40,13 @@ impl Socket {
         let source = Source::new(lane, Arc::clone(&notices));
         let recorder = settings.recorder.clone();
         let sink = std::sync::Mutex::new(Some(FeedSink::new(sink, notices)));
+        let mut connection = settings.connection.clone();
+        // Sockets with the same seed would reconnect at the same time.
+        let seed = connection.reconnect.jitter_seed;
+        connection.reconnect.jitter_seed = seed.wrapping_add(number as u64);
         let config = ManagerConfig {
             connections: 1,
-            connection: settings.connection.clone(),
+            connection,
             failover: None,
             ..ManagerConfig::default()
         };

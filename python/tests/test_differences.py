@@ -116,6 +116,21 @@ done(names("error", "close", "reconnect", "noreconnect", "open"))
         ["error", "close", "error", "close", "reconnect"],
         ["error", "close", "noreconnect", "open"],
     ),
+    "a connection that is lost soon after each handshake is tried less and less often": (
+        [*SIM, "--fault", ",".join(f"handshake{number}=reset" for number in range(1, 6))],
+        """
+import time
+kws = ticker()
+times = []
+kws.on_connect = lambda ws, response: (times.append(time.monotonic()), note("connect"))
+kws.connect(threaded=True)
+wait_for(lambda: names().count("connect") == 4)
+# About 1 s, or 7.4 s.
+done(times[3] - times[2] > 4)
+""",
+        False,
+        True,
+    ),
     "connect works again after stop": (
         SIM,
         """

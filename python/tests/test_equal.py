@@ -109,6 +109,32 @@ def test_a_fault_calls_the_same_callbacks(fault, opens, serve, program):
     assert [comparable(event) for event in found] == [comparable(event) for event in expected]
 
 
+DELAYS = """
+import logging
+found = []
+class Handler(logging.Handler):
+    def emit(self, record):
+        text = record.getMessage()
+        if text.startswith("Retrying connection."):
+            found.append(int(text.split()[-2]))
+            note("retry")
+for name in ("kiteconnect.ticker", "kiteticker"):
+    logging.getLogger(name).addHandler(Handler())
+kws = ticker(root="ws://127.0.0.1:1", reconnect_max_delay=7)
+kws.connect(threaded=True)
+wait_for(lambda: len(found) == 2)
+done(found)
+"""
+
+
+@pytest.mark.parametrize("package", ["kiteconnect", "kiteticker"])
+def test_delays_between_attempts_are_as_long(package, program):
+    """About 2.7 and 7.4 s after the first of 1 s; the distribution is tested in kite-conn."""
+    first, second = program(package, DELAYS).result()
+    assert first in (2, 3, 4)
+    assert second in range(5, 11)
+
+
 # What is wrong with the server's bytes is named differently.
 OWN_WORDS = ["I dropped the WebSocket TCP connection", "Sec-WebSocket-Accept", "HTTP"]
 

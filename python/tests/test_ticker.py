@@ -9,6 +9,8 @@ import pytest
 import kiteticker
 from kiteticker import KiteTicker
 
+from test_differences import PROXY
+
 
 def test_losses_are_reported_by_on_gap(serve, program):
     source = """
@@ -26,6 +28,45 @@ kws.connect()
     assert list(missed) == [408065]
     assert is_longer
     assert text.startswith("no ticks from 1 instrument for ")
+
+
+ORDERS = PROXY + """
+from kiteticker import Sim
+with Sim(rate=0) as sim:
+    sent = [bytearray() for _ in range(2 + settings["reconnects"])]
+    kws = ticker(root=proxied(sim.root, sent), api_key=sim.api_key,
+                 access_token=sim.access_token)
+    kws.subscribe([256])
+    kws.connect(threaded=True)
+    wait_for(lambda: "ticks" in names())
+    kws.subscribe(range(512, 512 + 256 * 3000, 256))
+    seen = set()
+    kws.on_ticks = lambda ws, ticks: (seen.update(it["instrument_token"] for it in ticks), note("ticks"))
+    wait_for(lambda: len(seen) == 3000)
+    sim.order({"order_id": "1"})
+    wait_for(lambda: "order_update" in names())
+    connections[settings["lost"]][0].shutdown(socket.SHUT_RDWR)
+    connections[settings["lost"]][1].shutdown(socket.SHUT_RDWR)
+    wait_for(lambda: "close" in names())
+    lost = kws.is_connected()
+    for number in (2, 3):
+        sim.order({"order_id": str(number)})
+        wait_for(lambda: names().count("order_update") >= number)
+    orders = [event[1]["order_id"] for event in events if event[0] == "order_update"]
+    if settings["reconnects"]:
+        wait_for(lambda: names().count("open") == 2)
+    done((orders, lost, names("error", "close", "connect", "open"), kws.is_connected()))
+"""
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+@pytest.mark.parametrize("reconnects", [0, 1])
+def test_order_updates_come_once_and_while_one_of_two_sockets_is_down(lost, reconnects, program):
+    # The first connection is the first socket's. Without a reconnect it stays down.
+    found = program("kiteticker", ORDERS, lost=lost, reconnects=reconnects).result()
+    again = ["connect", "open"] * reconnects
+    callbacks = ["connect", "open", "error", "close", *again]
+    assert found == (["1", "2", "3"], False, callbacks, bool(reconnects))
 
 
 SLOW = """

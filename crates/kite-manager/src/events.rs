@@ -11,5 +11,6 @@ mod texts;
 pub use event::ManagerEvent;
 pub use listen::Events;
 pub(crate) use of_run::{RunEnd, RunEvents};
+pub use order_filter::OrderFilter;
 pub use orders::{OrderItem, OrderUpdate, Orders};
 pub use texts::{TextItem, TextUpdate, Texts};

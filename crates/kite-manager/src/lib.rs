@@ -91,7 +91,7 @@ pub use error::{
     BuildError, CapacityError, InPlaceError, NotLive, StartError, SubscribeError, UnknownAccount,
 };
 pub use events::{
-    Events, ManagerEvent, OrderItem, OrderUpdate, Orders, TextItem, TextUpdate, Texts,
+    Events, ManagerEvent, OrderFilter, OrderItem, OrderUpdate, Orders, TextItem, TextUpdate, Texts,
 };
 pub use latest::{Latest, LatestTick};
 pub use manager::{Manager, ManagerBuilder};

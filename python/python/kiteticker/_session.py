@@ -48,7 +48,9 @@ class Session:
         self.process = os.getpid()
         self.thread: threading.Thread | None = None
         self.feed: Feed | None = None
-        self.is_open = False
+        # Numbers of the sockets that are open, and of those that were lost and are not open again.
+        self.up: set[int] = set()
+        self.lost: set[int] = set()
         self.is_stopping = False
         self.is_exiting = False
         # False once the program wants no further attempts.
@@ -63,10 +65,16 @@ class Session:
         self.lag = 0
         self._changed = threading.Event()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the first socket is open, and each further one that has been open."""
+        return 0 in self.up and not self.lost
+
     def begin(self, feed: Feed) -> None:
         """Goes on with the sockets of this feed."""
         self.retries, self.gave_up, self.closing = True, False, (None, None)
         self.failures, self.unreached = {}, set()
+        self.up, self.lost = set(), set()
         self.feed = feed
         self._changed.set()
 
@@ -115,7 +123,7 @@ class Session:
 
     def _end(self) -> None:
         self.is_stopping = True
-        was_open, self.is_open = self.is_open, False
+        was_open, self.up = bool(self.up), set()
         feed = self.feed
         if feed is not None:
             feed.close()
@@ -152,10 +160,7 @@ class Session:
         if ticks is not None:
             self._call("on_ticks", ticks)
 
-    def _text(self, socket: int, payload: bytes) -> None:
-        # The server sends texts on every socket.
-        if socket != 0:
-            return
+    def _text(self, payload: bytes) -> None:
         self._call("on_message", payload, False)
         try:
             message = json.loads(payload)
@@ -171,15 +176,17 @@ class Session:
 
     def _up(self, socket: int) -> None:
         self.failures[socket] = 0
-        if socket != 0:
+        self.up.add(socket)
+        # A further socket is no other connection to the program, unless on_close was called for it.
+        if socket != 0 and socket not in self.lost:
             return
-        self.is_open = True
+        self.lost.discard(socket)
         self._call("on_connect", ConnectResponse.of(self.ticker.root))
         self._call("on_open")
 
     def _down(self, socket: int, is_clean: bool, code: int | None, text: str | None) -> None:
-        if socket == 0:
-            self.is_open = False
+        self.up.discard(socket)
+        self.lost.add(socket)
         if is_clean:
             self._close(code, text)
         else:
@@ -226,7 +233,7 @@ class Session:
         if socket != 0:
             return
         self.feed = None
-        was_open, self.is_open = self.is_open, False
+        was_open, self.up = bool(self.up), set()
         if was_open and is_answered:
             self._close(*self.closing)
         elif was_open:

@@ -186,7 +186,7 @@ class KiteTicker:
             return True
 
     def is_connected(self) -> bool:
-        """Returns whether the socket is open."""
+        """Returns whether the socket is open; of several, whether none is lost."""
         session = self._session
         return session is not None and session.is_open and session.process == os.getpid()
 
@@ -217,7 +217,7 @@ class KiteTicker:
             if session is None:
                 return
             session.retries = False
-            if not session.is_open and session.feed is not None:
+            if not session.up and session.feed is not None:
                 session.feed.close()
 
     def set_access_token(self, access_token: str) -> None:

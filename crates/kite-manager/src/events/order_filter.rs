@@ -21,7 +21,11 @@ const REMEMBERED: usize = 4_096;
 /// in delay.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Distinguishes order updates from their copies; one filter per account.
+/// Distinguishes order updates, and other texts that Kite sends to an account, from their copies.
+/// One filter per account.
+///
+/// [`Texts`](crate::Texts) and [`Orders`](crate::Orders) have one for each account of a manager.
+/// It is for programs that give the sockets of an account to several managers.
 ///
 /// For every message it counts how often it arrived on each connection and how often it was passed
 /// on. A message is new if its connection has received it more often than it was passed on. A
@@ -30,8 +34,8 @@ const GRACE: Duration = Duration::from_secs(2);
 /// One case cannot be distinguished: a connection misses an update although it did not reconnect,
 /// or within two seconds of its handshake, and then is the only one to receive another update with
 /// exactly the same text.
-#[derive(Debug, Clone)]
-pub(crate) struct OrderFilter {
+#[derive(Debug, Clone, Default)]
+pub struct OrderFilter {
     hashers: [RandomState; 2],
     texts: HashMap<Text, Counts>,
     /// Updates passed on, in order.
@@ -59,17 +63,15 @@ struct Passed {
 }
 
 impl OrderFilter {
-    pub(crate) fn new() -> Self {
-        Self {
-            hashers: [RandomState::new(), RandomState::new()],
-            texts: HashMap::new(),
-            passed: VecDeque::new(),
-            turn: 0,
-        }
+    /// Creates the filter of an account.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
     }
 
-    /// Records an update received on a connection and returns whether it is new.
-    pub(crate) fn is_new(&mut self, connection: usize, text: &[u8], received: Stamp) -> bool {
+    /// Records an update received on a connection and returns whether it is new. Connections are
+    /// counted from 0; of one beyond [`MAX_CONNECTIONS`](crate::MAX_CONNECTIONS) every update is.
+    pub fn is_new(&mut self, connection: usize, text: &[u8], received: Stamp) -> bool {
         let text = [self.hashers[0].hash_one(text), self.hashers[1].hash_one(text)];
         let counts = self.texts.entry(text).or_default();
         // Kite allows no more connections. A duplicate is better than a lost update.
@@ -90,7 +92,7 @@ impl OrderFilter {
 
     /// Records that a connection completed a handshake at `at`. Updates passed on earlier will not
     /// arrive on its new socket.
-    pub(crate) fn on_up(&mut self, connection: usize, at: Stamp) {
+    pub fn on_up(&mut self, connection: usize, at: Stamp) {
         let mut recent: HashMap<Text, u64> = HashMap::new();
         // A stamp later than the handshake is recent too.
         for passed in self.passed.iter().filter(|passed| at.since(passed.at) < GRACE) {

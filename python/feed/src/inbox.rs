@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use kite_conn::{Batch, Lane, LaneItem};
+use kite_manager::OrderFilter;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
@@ -13,7 +14,7 @@ use crate::notice::{Notice, Notices};
 
 /// Something delivered by a socket.
 #[derive(Debug)]
-pub(crate) enum Item {
+pub enum Item {
     /// A frame.
     Frame(Batch),
     /// Ticks were left out, because the callbacks are too slow.
@@ -24,16 +25,18 @@ pub(crate) enum Item {
 
 /// The consuming end of the sockets of a feed.
 #[derive(Debug)]
-pub(crate) struct Inbox {
+pub struct Inbox {
     sources: Vec<Source>,
     /// The source whose turn it is.
     turn: usize,
+    /// Every socket receives the texts of the account.
+    texts: OrderFilter,
     wake: Arc<Notify>,
 }
 
 /// One socket's lane and notices.
 #[derive(Debug)]
-pub(crate) struct Source {
+pub struct Source {
     lane: Lane,
     notices: Arc<Notices>,
     /// An item taken from the lane that notices precede.
@@ -41,7 +44,8 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    pub(crate) fn new(lane: Lane, notices: Arc<Notices>) -> Self {
+    /// Creates the consuming end of a socket.
+    pub fn new(lane: Lane, notices: Arc<Notices>) -> Self {
         Self { lane, notices, head: None }
     }
 
@@ -103,30 +107,49 @@ impl Source {
 }
 
 impl Inbox {
-    pub(crate) fn new(wake: Arc<Notify>) -> Self {
-        Self { sources: Vec::new(), turn: 0, wake }
+    /// Creates an inbox without sockets; `wake` ends a wait.
+    pub fn new(wake: Arc<Notify>) -> Self {
+        Self { sources: Vec::new(), turn: 0, texts: OrderFilter::new(), wake }
     }
 
-    pub(crate) fn add(&mut self, source: Source) {
+    /// Adds the next socket.
+    pub fn add(&mut self, source: Source) {
         self.sources.push(source);
     }
 
-    /// Returns the next item and the number of its socket, if one waits.
-    pub(crate) fn try_next(&mut self) -> Option<(usize, Item)> {
+    /// Returns the next item and the number of its socket, if one waits. Of the copies of a text that
+    /// Kite sends on every socket, the first is returned.
+    pub fn try_next(&mut self) -> Option<(usize, Item)> {
         let sources = self.sources.len();
-        for _ in 0..sources {
+        let mut idle = 0;
+        while idle < sources {
             let turn = self.turn;
             self.turn = (turn + 1) % sources;
-            if let Some(item) = self.sources[turn].try_next() {
-                return Some((turn, item));
+            match self.sources[turn].try_next() {
+                Some(item) if self.is_copy(turn, &item) => idle = 0,
+                Some(item) => return Some((turn, item)),
+                None => idle += 1,
             }
         }
         None
     }
 
+    fn is_copy(&mut self, socket: usize, item: &Item) -> bool {
+        match item {
+            Item::Notice(Notice::Up { at, .. }) => {
+                self.texts.on_up(socket, *at);
+                false
+            }
+            Item::Notice(Notice::Text { text, is_on_every_socket: true, received }) => {
+                !self.texts.is_new(socket, text, *received)
+            }
+            _ => false,
+        }
+    }
+
     /// Waits until something arrives, the feed is woken, or the time is over. Must not be called
     /// while attached to the interpreter.
-    pub(crate) fn wait(&mut self, runtime: &Handle, at_most: Duration) {
+    pub fn wait(&mut self, runtime: &Handle, at_most: Duration) {
         let wake = Arc::clone(&self.wake);
         let arrived = async {
             let mut notified = std::pin::pin!(wake.notified());
@@ -144,3 +167,6 @@ impl Inbox {
         let _ = runtime.block_on(async { tokio::time::timeout(at_most, arrived).await });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use kite_conn::{Batch, Event, LaneSink, Sink, Unread};
+use kite_conn::{Batch, Event, LaneSink, Sink, Stamp, Unread};
+use kite_wire::text::TextMessage;
 
 use crate::notice::{Notice, Notices};
 
 /// The sink of a socket. The lane bounds the frames and applies the policy for slow callbacks;
 /// notices are few and are never dropped with frames.
 #[derive(Debug)]
-pub(crate) struct FeedSink {
+pub struct FeedSink {
     lane: LaneSink,
     notices: Arc<Notices>,
     /// Number of the last frame.
@@ -18,7 +19,8 @@ pub(crate) struct FeedSink {
 }
 
 impl FeedSink {
-    pub(crate) fn new(lane: LaneSink, notices: Arc<Notices>) -> Self {
+    /// Creates the sink of a connection.
+    pub fn new(lane: LaneSink, notices: Arc<Notices>) -> Self {
         Self { lane, notices, sequence: 0 }
     }
 }
@@ -39,14 +41,20 @@ impl Sink for FeedSink {
 
     fn on_event(&mut self, event: &Event) {
         let notice = match event {
-            Event::Up { epoch, .. } => Notice::Up(*epoch),
+            Event::Up { epoch, .. } => Notice::Up { epoch: *epoch, at: Stamp::now() },
             Event::Down { cause, .. } => Notice::Down(cause.clone()),
             Event::OpenFailed { error, .. } => Notice::OpenFailed(error.clone()),
             Event::Retry { delay, .. } => Notice::Retry(*delay),
             Event::Parked(reason) => Notice::Parked(reason.clone()),
             Event::Gap(gap) => Notice::Gap(Arc::clone(gap)),
-            Event::Text { text, .. } | Event::TextUnreadable { text, .. } => {
-                Notice::Text(text.clone())
+            // An error answers a request of this socket; everything else is for the account.
+            Event::Text { text, message, received } => Notice::Text {
+                text: text.clone(),
+                is_on_every_socket: !matches!(**message, TextMessage::Error(_)),
+                received: *received,
+            },
+            Event::TextUnreadable { text, received, .. } => {
+                Notice::Text { text: text.clone(), is_on_every_socket: true, received: *received }
             }
             // What the callbacks have not taken is no fault of the server's.
             Event::Closed { clean } => {

@@ -1,0 +1,13 @@
+//! What the sockets of a Python ticker deliver, in order.
+//!
+//! Nothing of Python is in this crate, so that its tests need no interpreter.
+
+mod inbox;
+mod notice;
+mod reconnected;
+mod sink;
+
+pub use inbox::{Inbox, Item, Source};
+pub use notice::{Notice, Notices};
+pub use reconnected::Reconnected;
+pub use sink::FeedSink;
