@@ -53,6 +53,7 @@
 //! | feature | default | adds |
 //! |---|---|---|
 //! | `fetch` | no | `Source`: fetches the list from Kite and caches it on disk for the day |
+//! | `tape` | no | `TapeNames`: the names on tapes, and which lists name the instruments of their days |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod contracts;
@@ -67,6 +68,8 @@ mod instruments;
 mod list;
 mod load;
 mod problem;
+#[cfg(feature = "tape")]
+mod recorded;
 mod resolve;
 mod search;
 mod unpack;
@@ -85,5 +88,7 @@ pub use instrument::Instrument;
 pub use instruments::Instruments;
 pub use load::{Loaded, MAX_PROBLEMS};
 pub use problem::{Column, Fault, Problem};
+#[cfg(feature = "tape")]
+pub use recorded::TapeNames;
 pub use resolve::{UnknownSymbol, UnknownSymbols, similar_names};
 pub use unpack::MAX_LIST_BYTES;

@@ -3,21 +3,21 @@
 //! For a day of tapes, in this order: a list named on the command line, the names on the tapes, the
 //! cached list of that day, and only if there is none of them the latest cached list.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use kite_conn::{Endpoint, ErrorChain};
-use kite_instruments::{Date, Instruments};
-use kite_tape::{InstrumentRow, Reel, TapeFile};
+use kite_instruments::{Date, TapeNames};
+use kite_tape::Reel;
 use kite_wire::ist::Day;
 
 use crate::blocking;
 use crate::console::output::Output;
 use crate::exit::CliError;
 use crate::feed::Feed;
+use crate::instruments::known;
 use crate::instruments::lists::{self, ListCredentials, Request};
-use crate::instruments::names::{Lists, Names, is_number};
-use crate::instruments::{known, rows};
+use crate::instruments::names::{Names, is_number};
 
 /// Advice if the instrument list cannot be fetched.
 const ADVICE: &str = "name instruments by their tokens, or pass a list with --instruments-file";
@@ -91,93 +91,25 @@ impl Names {
         };
         let reading = {
             let reel = reel.clone();
-            blocking::run("reading the names on the tapes", move || {
-                reel.files().iter().filter_map(TapeNames::of).collect::<Vec<_>>()
-            })
+            blocking::run("reading the names on the tapes", move || TapeNames::read(&reel))
         };
         let tapes = reading.await?;
-        let lists = lists::of_days(incomplete_days(&tapes)).await?;
+        let lists = lists::of_days(tapes.incomplete_days()).await?;
         let latest = match given {
             Some(_) => None,
-            None if unnamed_days(&tapes, &lists).is_empty() => None,
+            None if tapes.unnamed_days(&lists).is_empty() => None,
             None => lists::latest().await?,
         };
         if let Some((_, date)) = &latest {
-            output.warn(warning(&unnamed_days(&tapes, &lists), *date));
+            output.warn(warning(&tapes.unnamed_days(&lists), *date));
         }
         let last_resort = latest.map(|(list, _)| list);
-        let days = by_day(given.as_ref(), &tapes, &lists, last_resort.as_ref());
+        let mut days = tapes.lists_by_day(given.as_ref(), &lists, last_resort.as_ref());
+        days.values_mut().for_each(|lists| lists.push(known::list()));
         let mut names = Self::of_days(days);
         names.is_given = given.is_some();
         Ok(names)
     }
-}
-
-/// The names on one tape.
-#[derive(Debug)]
-struct TapeNames {
-    first: Day,
-    last: Day,
-    list: Option<Instruments>,
-    /// Whether the names of all noted instruments are known.
-    is_complete: bool,
-}
-
-impl TapeNames {
-    /// Reads the notes of a file; `None` if it has no records.
-    fn of(file: &TapeFile) -> Option<Self> {
-        let (from, to) = file.span()?;
-        let notes = Reel::from(file.clone()).instruments();
-        let noted: Vec<InstrumentRow> = notes.into_iter().flat_map(|note| note.rows).collect();
-        let is_named = |row: &InstrumentRow| row.listing.is_some();
-        Some(Self {
-            first: Day::at_unix_ns(from),
-            last: Day::at_unix_ns(to),
-            list: rows::list(noted.iter()),
-            is_complete: !noted.is_empty() && noted.iter().all(is_named),
-        })
-    }
-
-    fn days(&self) -> impl Iterator<Item = Day> + use<> {
-        let days = self.first.unix_days()..=self.last.unix_days();
-        days.filter_map(|day| Day::from_unix_days(day.into()))
-    }
-}
-
-/// Returns the days of tapes on which some name is not on the tape.
-fn incomplete_days(tapes: &[TapeNames]) -> BTreeSet<Day> {
-    tapes.iter().filter(|tape| !tape.is_complete).flat_map(TapeNames::days).collect()
-}
-
-/// Returns the days of which there are no names, neither on a tape nor in a list of that day.
-fn unnamed_days(tapes: &[TapeNames], lists: &BTreeMap<Day, Instruments>) -> BTreeSet<Day> {
-    let named: BTreeSet<Day> =
-        tapes.iter().filter(|tape| tape.list.is_some()).flat_map(TapeNames::days).collect();
-    let all = tapes.iter().flat_map(TapeNames::days);
-    all.filter(|day| !named.contains(day) && !lists.contains_key(day)).collect()
-}
-
-/// Orders the lists of each day.
-fn by_day(
-    given: Option<&Instruments>,
-    tapes: &[TapeNames],
-    lists: &BTreeMap<Day, Instruments>,
-    last_resort: Option<&Instruments>,
-) -> BTreeMap<Day, Lists> {
-    let unnamed = unnamed_days(tapes, lists);
-    let mut days: BTreeMap<Day, Lists> = BTreeMap::new();
-    for tape in tapes {
-        for day in tape.days() {
-            let first = || given.cloned().into_iter().collect();
-            days.entry(day).or_insert_with(first).extend(tape.list.clone());
-        }
-    }
-    for (day, named) in &mut days {
-        named.extend(lists.get(day).cloned());
-        named.extend(last_resort.filter(|_| unnamed.contains(day)).cloned());
-        named.push(known::list());
-    }
-    days
 }
 
 /// Returns the warning that the names of days come from a list of another day.
@@ -199,66 +131,8 @@ fn warning(days: &BTreeSet<Day>, list: Date) -> String {
 mod tests {
     use super::*;
 
-    fn list(token: u32, symbol: &str) -> Instruments {
-        let csv = format!("{}{token},1,{symbol},,0,,0,0,0,FUT,NFO,NFO\n", rows::HEADER);
-        Instruments::from_csv(csv).unwrap().instruments
-    }
-
     fn day(date: u8) -> Day {
         Day::from_date(2026, 10, date).unwrap()
-    }
-
-    fn tape(first: u8, last: u8, list: Option<Instruments>) -> TapeNames {
-        let is_complete = list.is_some();
-        TapeNames { first: day(first), last: day(last), list, is_complete }
-    }
-
-    /// Returns the name of token 1,000 on a day.
-    fn name(days: BTreeMap<Day, Lists>, date: u8) -> Option<String> {
-        Names::of_days(days).known_on(day(date), 1_000)
-    }
-
-    #[test]
-    fn a_given_list_precedes_the_tape_which_precedes_the_list_of_the_day() {
-        let tapes = [tape(5, 5, Some(list(1_000, "TAPE")))];
-        let lists = BTreeMap::from([(day(5), list(1_000, "DAY"))]);
-        let (given, latest) = (list(1_000, "GIVEN"), list(1_000, "LATEST"));
-        let all = by_day(Some(&given), &tapes, &lists, Some(&latest));
-        assert_eq!(name(all, 5).as_deref(), Some("NFO:GIVEN"));
-        assert_eq!(
-            name(by_day(None, &tapes, &lists, Some(&latest)), 5).as_deref(),
-            Some("NFO:TAPE")
-        );
-        let tapes = [tape(5, 5, None)];
-        assert_eq!(
-            name(by_day(None, &tapes, &lists, Some(&latest)), 5).as_deref(),
-            Some("NFO:DAY")
-        );
-        let none = BTreeMap::new();
-        assert_eq!(
-            name(by_day(None, &tapes, &none, Some(&latest)), 5).as_deref(),
-            Some("NFO:LATEST")
-        );
-        assert_eq!(name(by_day(None, &tapes, &none, None), 5), None);
-    }
-
-    #[test]
-    fn the_latest_list_never_names_instruments_of_a_day_that_has_names() {
-        let latest = list(1_000, "LATEST");
-        let tapes = [tape(5, 5, Some(list(2_000, "OTHER"))), tape(6, 7, None)];
-        let days = by_day(None, &tapes, &BTreeMap::new(), Some(&latest));
-        assert_eq!(name(days.clone(), 5), None, "unknown rather than wrong");
-        assert_eq!(name(days, 7).as_deref(), Some("NFO:LATEST"));
-        assert_eq!(unnamed_days(&tapes, &BTreeMap::new()), BTreeSet::from([day(6), day(7)]));
-    }
-
-    #[test]
-    fn a_list_of_the_day_is_read_if_the_tape_does_not_have_all_names() {
-        let partly = TapeNames { is_complete: false, ..tape(5, 5, Some(list(2_000, "A"))) };
-        let tapes = [partly, tape(6, 6, Some(list(2_000, "B")))];
-        assert_eq!(incomplete_days(&tapes), BTreeSet::from([day(5)]));
-        let lists = BTreeMap::from([(day(5), list(1_000, "DAY"))]);
-        assert_eq!(name(by_day(None, &tapes, &lists, None), 5).as_deref(), Some("NFO:DAY"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Rows of the instrument list, as tapes note them.
 
-use kite_instruments::{Instrument, Instruments};
+use kite_instruments::Instrument;
 use kite_tape::{InstrumentRow, Listing};
 use kite_wire::Mode;
 use kite_wire::ist::Day;
@@ -35,65 +35,42 @@ fn listing(one: &Instrument<'_>) -> Listing {
     }
 }
 
-/// Returns the names in notes as a list; `None` if they have none. Of two rows of an instrument, the
-/// later one counts.
-pub(super) fn list<'a>(
-    rows: impl DoubleEndedIterator<Item = &'a InstrumentRow>,
-) -> Option<Instruments> {
-    let mut csv = String::from(HEADER);
-    // A list keeps the first row of an instrument.
-    for row in rows.rev() {
-        let Some(one) = &row.listing else { continue };
-        let expiry = one.expiry.map(|day| day.to_string()).unwrap_or_default();
-        csv += &format!(
-            "{},{},{},{},{},{expiry},{},{},{},{},{},{}\n",
-            row.instrument_token,
-            one.exchange_token,
-            quoted(&one.tradingsymbol),
-            quoted(&one.name),
-            one.last_price,
-            one.strike,
-            one.tick_size,
-            one.lot_size,
-            quoted(&one.instrument_type),
-            quoted(&one.segment),
-            quoted(&one.exchange),
-        );
-    }
-    let loaded = Instruments::from_csv(csv).ok()?;
-    (!loaded.instruments.is_empty()).then_some(loaded.instruments)
-}
-
 /// The header of Kite's CSV.
+#[cfg(test)]
 pub(super) const HEADER: &str = "instrument_token,exchange_token,tradingsymbol,name,last_price,expiry,strike,\
                       tick_size,lot_size,instrument_type,segment,exchange\n";
 
-/// Quotes a cell of CSV. A line break would end the row, so it becomes a space.
-fn quoted(text: &str) -> String {
-    format!("\"{}\"", text.replace(['\r', '\n'], " ").replace('"', "\"\""))
-}
-
 #[cfg(test)]
 mod tests {
+    use kite_instruments::Instruments;
+
     use super::*;
 
     #[test]
-    fn a_list_comes_back_from_its_notes() {
+    fn a_note_has_the_columns_of_the_list_for_names_that_are_known() {
         let csv = format!(
             "{HEADER}9604354,37517,NIFTY26DEC24500CE,\"A \"\"B\"\", C\",0.05,2026-12-29,24500.5,\
              0.05,75,CE,NFO-OPT,NFO\n408065,1594,INFY,,0,,0,0,0,EQ,NSE,NSE\n"
         );
-        let list = Instruments::from_csv(csv).unwrap().instruments;
-        let names = Names::of_today(Some(list.clone()));
+        let names = Names::of_today(Some(Instruments::from_csv(csv).unwrap().instruments));
         let subscribed = [9_604_354, 408_065, 999_424].map(|token| (token, Mode::Quote));
         let noted = to_note(subscribed.to_vec(), &names);
         assert!(noted.iter().all(|row| row.mode == Some(Mode::Quote)));
         assert_eq!(noted[2].listing, None);
-        let back = super::list(noted.iter()).unwrap();
-        assert_eq!(back.len(), 2);
-        for token in [9_604_354, 408_065] {
-            assert_eq!(back.by_token(token), list.by_token(token));
-        }
-        assert!(super::list(noted[2..].iter()).is_none());
+        let call = Listing {
+            exchange_token: 37_517,
+            tradingsymbol: "NIFTY26DEC24500CE".into(),
+            name: "A \"B\", C".into(),
+            last_price: "0.05".parse().unwrap(),
+            expiry: Day::from_date(2026, 12, 29),
+            strike: "24500.5".parse().unwrap(),
+            tick_size: "0.05".parse().unwrap(),
+            lot_size: 75,
+            instrument_type: "CE".into(),
+            segment: "NFO-OPT".into(),
+            exchange: "NFO".into(),
+        };
+        assert_eq!(noted[0].listing, Some(call));
+        assert_eq!(noted[1].symbol().as_deref(), Some("NSE:INFY"));
     }
 }
