@@ -27,7 +27,7 @@ bench *args:
 instructions *args="--check":
     benches/instructions.sh {{args}}
 
-# One fuzz target (frame, packet, client, command, contracts, instruments, session, tape, text, websocket) for some seconds; needs nightly and cargo-fuzz.
+# One fuzz target (frame, packet, client, columns, command, contracts, instruments, session, tape, text, websocket) for some seconds; needs nightly and cargo-fuzz.
 fuzz target="frame" seconds="60": (corpus "unpack" target)
     cargo +nightly fuzz run {{target}} -- -max_total_time={{seconds}}
 

@@ -4,6 +4,7 @@
 //! (`tests/replay.rs`). The corpus is stored in packs; see [`corpus`].
 
 pub mod client;
+pub mod columns;
 pub mod command;
 pub mod contracts;
 pub mod corpus;

@@ -8,6 +8,11 @@ fn clients() {
 }
 
 #[test]
+fn columns() {
+    replay("columns", fuzz_checks::columns::check);
+}
+
+#[test]
 fn commands() {
     replay("command", fuzz_checks::command::check);
 }

@@ -31,6 +31,15 @@ pub fn read(text: &str) -> Result<kite_wire::text::TextFrame, kite_wire::text::T
     kite_wire::text::TextFrame::parse(text)
 }
 
+/// Turns columns of a tape into records.
+///
+/// # Errors
+/// Returns an error if they do not describe this number of bytes.
+#[cfg(feature = "alloc")]
+pub fn unpack(columns: &[u8], body: &mut [u8]) -> Result<(), kite_wire::tape::ColumnsError> {
+    kite_wire::tape::decode_columns(columns, body)
+}
+
 /// Returns the volume of a frame's bars.
 ///
 /// # Errors

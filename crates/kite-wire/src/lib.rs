@@ -17,16 +17,16 @@
 //! The crate is `no_std`, never panics on bad input and uses neither sockets nor clocks.
 //! Decoding, encoding, commands and tapes allocate nothing. Only these allocate, and each needs a
 //! feature: [`Frame::append_ticks`] if the caller's `Vec` has no room, [`FrameBuilder`],
-//! [`TokenMap`], [`TickBatch::detach`], and the JSON of text frames and orders. If a frame's tail
-//! is damaged, its good packets are kept; a packet of unknown length is skipped and counted (see
-//! [`Frame`]). [`tape`] reads and writes recordings of frames.
+//! [`TokenMap`], [`TickBatch::detach`], the columns of a tape's blocks, and the JSON of text frames
+//! and orders. If a frame's tail is damaged, its good packets are kept; a packet of unknown length
+//! is skipped and counted (see [`Frame`]). [`tape`] reads and writes recordings of frames.
 //!
 //! # Features
 //!
 //! | feature | default | adds |
 //! |---|---|---|
 //! | `std` | yes | `alloc`; [`UnixSeconds`] from and to `SystemTime`; the dependencies' `std` |
-//! | `alloc` | with `std` | [`Frame::append_ticks`], [`Scan::append_ticks`], [`FrameBuilder`], [`TokenMap`], [`plain`] |
+//! | `alloc` | with `std` | [`Frame::append_ticks`], [`Scan::append_ticks`], [`FrameBuilder`], [`TokenMap`], [`plain`], [`tape::ColumnsEncoder`] |
 //! | `bytes` | no | `alloc`; [`TickBatch`], a received frame that is shared, not copied |
 //! | `serde` | no | `Serialize` and `Deserialize` on the owned types; forms for people (`readable`) |
 //! | `chrono`, `time` | no | [`UnixSeconds`] from and to these crates' types |

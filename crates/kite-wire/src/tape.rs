@@ -5,8 +5,8 @@
 //! disk damaged it, and the reader reports what it skipped and how the tape ends.
 //! `docs/tape-format.md` in the repository describes every byte.
 //!
-//! Everything works on byte slices, without allocation; files, compression and clocks are left to
-//! the caller.
+//! Everything works on byte slices, and only the conversion of records to columns and back
+//! allocates; files, compression and clocks are left to the caller.
 //!
 //! ```
 //! use kite_wire::tape::{BlockBuffer, Ending, RecordKind, Source, Received, Tape, TapeHeader};
@@ -31,6 +31,8 @@
 
 mod block;
 mod checksum;
+#[cfg(feature = "alloc")]
+mod columns;
 mod error;
 mod gap;
 mod layout;
@@ -41,6 +43,8 @@ mod tests;
 mod writer;
 
 pub use block::{Block, BlockRecords, Blocks};
+#[cfg(feature = "alloc")]
+pub use columns::{ColumnsEncoder, ColumnsError, MAX_COLUMNS_BODY_LEN, decode_columns};
 pub use error::{Ending, SkipReason, Skipped, TapeError, TapeWriteError, Tear};
 pub use gap::{Gap, GapReason};
 pub use layout::{BLOCK_HEADER_LEN, FILE_HEADER_LEN, RECORD_HEADER_LEN};
@@ -51,8 +55,9 @@ pub use writer::{BlockBuffer, BlockEncoder, TapeHeader, record_len};
 /// The major version that this code writes, and the only one it reads.
 pub const VERSION_MAJOR: u16 = 1;
 
-/// The minor version that this code writes. It reads all minor versions of its major one.
-pub const VERSION_MINOR: u16 = 0;
+/// The latest minor version that this code knows. It reads all minor versions of its major one. A
+/// tape without blocks of [`CODEC_COLUMNS`] is written as of minor version 0.
+pub const VERSION_MINOR: u16 = 1;
 
 /// The maximum length of a tape's metadata, in bytes.
 pub const MAX_METADATA_LEN: usize = 1 << 20;
@@ -70,3 +75,7 @@ pub const CODEC_STORED: u8 = 0;
 
 /// Codec of a block whose records are one zstd frame. This crate returns such blocks compressed.
 pub const CODEC_ZSTD: u8 = 1;
+
+/// Codec of a block whose records are columns, which are one zstd frame. This crate returns such
+/// blocks compressed; `decode_columns` turns the columns into records. Since version 1.1.
+pub const CODEC_COLUMNS: u8 = 2;

@@ -55,10 +55,12 @@ impl FileHead {
         crc32c(&self.as_bytes()[..FILE_CRC_AT])
     }
 
-    /// Returns whether the header would be intact with the version of this layout.
+    /// Returns whether the header would be intact with one of the versions of this layout.
     pub(super) fn is_intact_but_version(&self) -> bool {
-        let (major, minor) = (VERSION_MAJOR.into(), VERSION_MINOR.into());
-        self.crc.get() == Self { major, minor, ..*self }.computed_crc()
+        let major = VERSION_MAJOR.into();
+        (0..=VERSION_MINOR).any(|minor| {
+            self.crc.get() == Self { major, minor: minor.into(), ..*self }.computed_crc()
+        })
     }
 }
 
@@ -210,6 +212,29 @@ impl RecordHead {
         head.payload_crc.set(payload_crc);
         head.crc.set(head.computed_crc());
         head
+    }
+
+    /// Creates a header whose kind, reserved byte and source are the bytes of another.
+    #[cfg(feature = "alloc")]
+    pub(super) fn from_parts(
+        recv_unix_ns: u64,
+        payload_len: u32,
+        source: [u8; 4],
+        payload_crc: u32,
+    ) -> Self {
+        let [kind, reserved, account, connection] = source;
+        let mut head = Self { kind, reserved, account, connection, ..Self::new_zeroed() };
+        head.recv_unix_ns.set(recv_unix_ns);
+        head.payload_len.set(payload_len);
+        head.payload_crc.set(payload_crc);
+        head.crc.set(head.computed_crc());
+        head
+    }
+
+    /// Returns the kind, the reserved byte and the source.
+    #[cfg(feature = "alloc")]
+    pub(super) fn source_bytes(&self) -> [u8; 4] {
+        [self.kind, self.reserved, self.account, self.connection]
     }
 
     /// Views the start of the bytes as a record's header, if it is intact.

@@ -336,6 +336,18 @@ fn foreign_bytes_and_other_versions_are_rejected() {
 }
 
 #[test]
+fn a_tape_with_columns_is_of_version_1_1() {
+    let header = TapeHeader { created_unix_ns: 3, tape_id: ID, metadata: b"" };
+    let mut bytes = header.head_with_columns().unwrap();
+    assert_eq!(Tape::open(&bytes).unwrap().version(), (1, 1));
+    bytes[8] = 7;
+    let damaged = Tape::open(&bytes).unwrap_err();
+    assert!(matches!(damaged, TapeError::HeaderChecksum { .. }), "damage, not a later version");
+    let head = header.head().unwrap();
+    assert_eq!(Tape::open(&head).unwrap().version(), (1, 0), "others stay of version 1.0");
+}
+
+#[test]
 fn exceeding_a_limit_is_an_error_and_changes_nothing() {
     let metadata = std::vec![0; MAX_METADATA_LEN + 1];
     let header = TapeHeader { created_unix_ns: 0, tape_id: ID, metadata: &metadata };

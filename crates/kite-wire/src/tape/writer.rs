@@ -49,13 +49,26 @@ impl TapeHeader<'_> {
     /// # Errors
     /// Returns an error if the metadata is too long.
     pub fn head(&self) -> Result<[u8; FILE_HEADER_LEN], TapeWriteError> {
+        self.head_of_minor(0)
+    }
+
+    /// Returns the same for a tape with blocks of [`CODEC_COLUMNS`](super::CODEC_COLUMNS), which is
+    /// of version 1.1.
+    ///
+    /// # Errors
+    /// Returns an error if the metadata is too long.
+    pub fn head_with_columns(&self) -> Result<[u8; FILE_HEADER_LEN], TapeWriteError> {
+        self.head_of_minor(VERSION_MINOR)
+    }
+
+    fn head_of_minor(&self, minor: u16) -> Result<[u8; FILE_HEADER_LEN], TapeWriteError> {
         let length = self.metadata.len();
         let metadata_len = checked_len(length, MAX_METADATA_LEN)
             .ok_or(TapeWriteError::MetadataTooLong { length })?;
         let mut head = FileHead {
             magic: FILE_MAGIC,
             major: VERSION_MAJOR.into(),
-            minor: VERSION_MINOR.into(),
+            minor: minor.into(),
             metadata_len: metadata_len.into(),
             created_unix_ns: self.created_unix_ns.into(),
             tape_id: self.tape_id.into(),
