@@ -182,30 +182,6 @@ done(connection.recv(4096).splitlines()[0].decode())
     assert line == f"GET {expected} HTTP/1.1"
 
 
-def test_a_thousand_connects_leave_nothing_behind(serve, program):
-    source = """
-import os, threading
-def once():
-    kws = KiteTicker(settings["api_key"], settings["access_token"], root=settings["root"])
-    kws.on_open = lambda ws: ws.stop()
-    kws.connect()
-def count():
-    return len(os.listdir("/proc/self/fd")), threading.active_count()
-for _ in range(10):
-    once()
-before = count()
-for _ in range(200):
-    once()
-import time
-deadline = time.monotonic() + 10
-while count() > before and time.monotonic() < deadline:
-    time.sleep(0.001)
-done((before, count()))
-"""
-    before, after = program("kiteticker", source, serve("sim")).result()
-    assert after <= before
-
-
 END = """
 from kiteticker import KiteTicker
 import os, sys, threading
