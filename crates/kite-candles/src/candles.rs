@@ -188,7 +188,7 @@ impl Candles {
         recv_unix_ns: u64,
         out: &mut impl FnMut(Item),
     ) {
-        self.on_input(recv_unix_ns);
+        self.on_input(recv_unix_ns, out);
         self.counts.packets += 1;
         let token = packet.instrument_token();
         let at = match self.index.get(token) {
@@ -208,22 +208,20 @@ impl Candles {
         if let Some(instrument) = self.instruments.get_mut(at) {
             let now = Snapshot::of(packet);
             instrument.on_packet(now, (source, recv_unix_ns), feed, &mut self.counts, out);
-            let due = instrument.next_due_ns(&self.rules).unwrap_or(u64::MAX);
-            self.due_unix_ns = self.due_unix_ns.min(due);
+            if self.rules.live {
+                let due = instrument.next_due_ns(&self.rules).unwrap_or(u64::MAX);
+                self.due_unix_ns = self.due_unix_ns.min(due);
+            }
         }
     }
 
     /// Handles the passing of time: passes on the bars that have ended, though nothing was received.
     ///
     /// A call also means that the feed runs. For a recording, call it with the time of each record,
-    /// heartbeats included. It costs a comparison unless a bar has ended.
+    /// heartbeats included; it passes on the bars of earlier days. It costs a comparison unless a bar
+    /// or a day has ended.
     pub fn advance(&mut self, now_unix_ns: u64, out: &mut impl FnMut(Item)) {
-        self.on_input(now_unix_ns);
-        self.advance_without_feed(now_unix_ns, out);
-    }
-
-    /// Handles the passing of time while no feed runs, such as when all connections are down.
-    pub fn advance_without_feed(&mut self, now_unix_ns: u64, out: &mut impl FnMut(Item)) {
+        self.on_input(now_unix_ns, out);
         if now_unix_ns < self.due_unix_ns {
             return;
         }
@@ -269,20 +267,6 @@ impl Candles {
         self.on_affected(affected, |each, rules, counts| each.on_gap(gap, rules, counts, out));
     }
 
-    /// Handles the start of a subscription at this time, before the instrument's first packet of it.
-    /// An instrument that was subscribed before has missed what was traded since its last packet,
-    /// unless that was received within the grace, as when it moves from one connection to another.
-    pub fn on_subscribed(
-        &mut self,
-        instrument_token: u32,
-        at_unix_ns: u64,
-        out: &mut impl FnMut(Item),
-    ) {
-        self.on_affected(Affected::Tokens(&[instrument_token]), |each, rules, counts| {
-            each.on_subscribed(at_unix_ns, rules, counts, out);
-        });
-    }
-
     /// Ends all bars at the time of the last input, and passes on those that were not passed on.
     /// Returns the counts.
     pub fn finish(mut self, out: &mut impl FnMut(Item)) -> Counts {
@@ -321,11 +305,17 @@ impl Candles {
         }
     }
 
-    /// Notes since when there is input on this day.
-    fn on_input(&mut self, now_unix_ns: u64) {
+    /// Notes since when there is input on this day. In a recording, bars of earlier days can no
+    /// longer change: a trade of the day before is placed by its time of arrival.
+    fn on_input(&mut self, now_unix_ns: u64, out: &mut impl FnMut(Item)) {
         let is_new = |last| Day::at_unix_ns(last) < Day::at_unix_ns(now_unix_ns);
         if self.last_input_unix_ns.is_none_or(is_new) {
             self.since_unix_ns = now_unix_ns;
+            if !self.rules.live {
+                for instrument in &mut self.instruments {
+                    instrument.finish(now_unix_ns, &self.rules, out);
+                }
+            }
         }
         self.last_input_unix_ns = self.last_input_unix_ns.max(Some(now_unix_ns));
     }

@@ -32,6 +32,18 @@ impl Grid {
         Some(Slot { start: unix(start)?, end: unix(end)? })
     }
 
+    /// Returns the part of a bar in which the instrument trades: all of it, but of a day's bar the
+    /// session and its pre-open.
+    pub(crate) fn watched(self, slot: Slot, day: Day, session: Session) -> Slot {
+        if self.every != Every::DAY {
+            return slot;
+        }
+        let midnight = day.start_unix_s();
+        let unix = |of_day: u32| u32::try_from(midnight + i64::from(of_day)).ok().map(UnixSeconds);
+        let start = unix(session.pre_open_s()).unwrap_or(slot.start);
+        Slot { start, end: unix(session.close_s()).unwrap_or(slot.end) }
+    }
+
     fn of_day(self, session: Session, second: u32) -> Option<(u32, u32)> {
         if self.every == Every::DAY {
             return Some((0, self.every.as_secs()));

@@ -1,7 +1,5 @@
 //! One instrument: which bar a packet changes, and how.
 
-use core::cmp::Ordering;
-
 use kite_wire::ist::Day;
 use kite_wire::{Price, Segment};
 
@@ -46,6 +44,8 @@ pub(crate) struct Instrument {
     kept: KeptBars,
     /// Day and session of the newest bar.
     newest: Option<(Day, Session)>,
+    /// The end of the newest bar that was passed on with its day.
+    finished_unix_ns: u64,
 }
 
 impl Instrument {
@@ -62,6 +62,7 @@ impl Instrument {
             gaps: Gaps::default(),
             kept: KeptBars::default(),
             newest: None,
+            finished_unix_ns: 0,
         }
     }
 
@@ -74,6 +75,9 @@ impl Instrument {
         out: &mut impl FnMut(Item),
     ) {
         self.advance(recv_unix_ns, feed.rules, out);
+        if self.gaps.is_open() {
+            self.kept.change_gaps(&mut self.gaps, |gaps| gaps.close(recv_unix_ns));
+        }
         let day = Day::at_unix_ns(recv_unix_ns);
         let session = self.start_day(day, feed);
         // A time that is later than the grace allows is wrong, or our clock is.
@@ -81,14 +85,7 @@ impl Instrument {
         let is_past = |at: &u32| u64::from(*at) <= latest_s;
         (now.traded_s, now.exchange_s) =
             (now.traded_s.filter(is_past), now.exchange_s.filter(is_past));
-        if self.is_behind(&now, (source, recv_unix_ns), day, feed.rules) {
-            counts.out_of_order += 1;
-            return;
-        }
-        if self.gaps.is_open() {
-            self.kept.change_gaps(&mut self.gaps, |gaps| gaps.close(recv_unix_ns));
-        }
-        if self.is_older(&now) {
+        if self.is_older(&now) || self.is_behind(&now, (source, recv_unix_ns), day, feed.rules) {
             counts.out_of_order += 1;
             return;
         }
@@ -145,6 +142,9 @@ impl Instrument {
     /// Passes on all that was not passed on.
     pub(crate) fn finish(&mut self, now_unix_ns: u64, rules: &Rules, out: &mut impl FnMut(Item)) {
         self.advance(now_unix_ns, rules, out);
+        if let Some(newest) = self.kept.newest() {
+            self.finished_unix_ns = newest.bar.end.unix_ns();
+        }
         self.kept.finish(&self.gaps, out);
     }
 
@@ -162,23 +162,9 @@ impl Instrument {
         out: &mut impl FnMut(Item),
     ) {
         self.after_gap = true;
-        counts.late_gaps += u64::from(self.kept.may_lack(from_unix_ns, rules));
+        self.before_gap(from_unix_ns, rules, counts, out);
         self.kept.change_gaps(&mut self.gaps, |gaps| gaps.open(from_unix_ns));
         self.kept.settle(0, rules, &self.gaps, out);
-    }
-
-    /// Handles the start of a subscription.
-    pub(crate) fn on_subscribed(
-        &mut self,
-        at_unix_ns: u64,
-        rules: &Rules,
-        counts: &mut Counts,
-        out: &mut impl FnMut(Item),
-    ) {
-        let is_soon = at_unix_ns <= self.recv_unix_ns.saturating_add(rules.grace_ns);
-        if !self.after_gap && !is_soon {
-            self.on_gap((self.recv_unix_ns, at_unix_ns), rules, counts, out);
-        }
     }
 
     /// Adds a stretch without a feed that has ended.
@@ -194,9 +180,24 @@ impl Instrument {
         }
         // Else the first packet after the gap has been compared already.
         self.after_gap |= self.recv_unix_ns < to_unix_ns;
-        counts.late_gaps += u64::from(self.kept.may_lack(from_unix_ns, rules));
+        self.before_gap(from_unix_ns, rules, counts, out);
         self.kept.change_gaps(&mut self.gaps, |gaps| gaps.add(from_unix_ns, to_unix_ns));
         self.kept.settle(0, rules, &self.gaps, out);
+    }
+
+    /// Makes the bars without trades up to a gap, while all gaps within them are known, and counts a
+    /// gap that is reported too late.
+    fn before_gap(
+        &mut self,
+        from_unix_ns: u64,
+        rules: &Rules,
+        counts: &mut Counts,
+        out: &mut impl FnMut(Item),
+    ) {
+        self.advance(from_unix_ns, rules, out);
+        let is_late = self.kept.may_lack(from_unix_ns, rules)
+            || (from_unix_ns < self.finished_unix_ns && !self.gaps.is_open());
+        counts.late_gaps += u64::from(is_late);
     }
 
     /// Returns when there is something to do next, in Unix nanoseconds.
@@ -230,7 +231,7 @@ impl Instrument {
     }
 
     /// Returns whether a packet of another source than the last one shows an older state. Without
-    /// an exchange timestamp only the volume and the times of arrival show it.
+    /// an exchange timestamp only the volume shows it.
     fn is_behind(
         &self,
         now: &Snapshot,
@@ -238,21 +239,13 @@ impl Instrument {
         day: Day,
         rules: &Rules,
     ) -> bool {
-        let Some(seen) = self.seen.filter(|_| source != self.source) else { return false };
-        if now.exchange_s.is_some() && now.exchange_s > seen.exchange_s {
+        let Some(seen) = self.seen.filter(|_| source != self.source && !self.after_gap) else {
             return false;
-        }
-        let is_early = recv_unix_ns < self.recv_unix_ns;
-        let is_near = recv_unix_ns.abs_diff(self.recv_unix_ns) <= rules.grace_ns;
-        match now.volume.zip(seen.volume).map(|(now, before)| now.cmp(&before)) {
-            Some(Ordering::Greater) => false,
-            Some(Ordering::Equal) => is_early,
-            Some(Ordering::Less) => {
-                seen.volume_day == Some(day) && (is_early || (is_near && !self.after_gap))
-            }
-            // Not if the clock was set back in between, which would ignore it for too long.
-            None => is_early && is_near,
-        }
+        };
+        let is_newer = now.exchange_s.is_some() && now.exchange_s > seen.exchange_s;
+        let falls = now.volume.is_some_and(|now| seen.volume.is_some_and(|before| now < before));
+        let is_soon = recv_unix_ns <= self.recv_unix_ns.saturating_add(rules.grace_ns);
+        falls && seen.volume_day == Some(day) && is_soon && !is_newer
     }
 
     fn on_trade(
@@ -270,9 +263,7 @@ impl Instrument {
         let Some((session, slot)) =
             session.and_then(|session| Some((session, rules.grid.slot(day, session, traded_s)?)))
         else {
-            counts.outside_trades += 1;
-            counts.outside_volume = counts.outside_volume.saturating_add(volume);
-            return;
+            return counts.add_outside(volume);
         };
         let price = self.price(trade.price);
         if self.put(&trade, slot, (day, session), rules, out).is_none() {
@@ -282,10 +273,12 @@ impl Instrument {
             let arrival = rules.grid.slot(day, session, recv_s);
             let placed =
                 arrival.and_then(|slot| self.put(&trade, slot, (day, session), rules, out));
-            if placed.is_none()
-                && let Some(kept) = self.kept.newest_mut()
-            {
-                trade.add_to(kept, price, rules);
+            if placed.is_none() {
+                match self.kept.newest_mut() {
+                    Some(kept) => trade.add_to(kept, price, rules),
+                    // The clock was set back to a day whose bars were passed on.
+                    None => counts.add_outside(volume),
+                }
             }
         }
     }
@@ -299,13 +292,17 @@ impl Instrument {
         rules: &Rules,
         out: &mut impl FnMut(Item),
     ) -> Option<()> {
+        if slot.start.unix_ns() < self.finished_unix_ns {
+            return None;
+        }
         while let Some(fill) = self.next_fill(rules).filter(|fill| fill.start < slot.start) {
             self.fill(fill, rules, out);
         }
         let price = self.price(trade.price);
         let is_newest = self.kept.newest().is_none_or(|newest| newest.bar.start < slot.start);
         let new = Bar::empty(self.token, slot, price, self.start_flags(slot, day, session, rules));
-        let kept = self.kept.at(slot, new, rules, &self.gaps, out)?;
+        let watched = rules.grid.watched(slot, day, session);
+        let kept = self.kept.at(watched, new, rules, &self.gaps, out)?;
         trade.add_to(kept, price, rules);
         if is_newest {
             self.newest = Some((day, session));
@@ -334,6 +331,7 @@ impl Instrument {
         let mut bar = Bar::empty(self.token, slot, before.close, Flags::CACHED_OPEN);
         bar.volume = before.volume.map(|_| 0);
         bar.open_interest = before.open_interest;
+        // The bars of a day are never filled, so that all of this one may have trades.
         self.kept.at(slot, bar, rules, &self.gaps, out);
     }
 

@@ -36,6 +36,8 @@ impl Rules {
 #[derive(Debug)]
 pub(crate) struct Kept {
     pub(crate) bar: Bar,
+    /// The part of the bar in which the instrument trades.
+    watched: Slot,
     /// Time without a feed in stretches that have ended.
     missed_ns: u64,
     /// The state that was passed on last.
@@ -45,14 +47,10 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
-    fn slot(&self) -> Slot {
-        Slot { start: self.bar.start, end: self.bar.end }
-    }
-
     /// Passes on the bar if it differs from what was passed on last.
     fn pass_on(&mut self, gaps: &Gaps, out: &mut impl FnMut(Item)) {
         self.touched = false;
-        let missed_ns = self.missed_ns.saturating_add(gaps.open_within(self.slot()));
+        let missed_ns = self.missed_ns.saturating_add(gaps.open_within(self.watched));
         let mut bar = self.bar;
         bar.missed_ms = missed_ns / NS_PER_MS;
         bar.flags.set_if(Flags::GAP, missed_ns > 0);
@@ -79,18 +77,18 @@ impl KeptBars {
         self.bars.last_mut()
     }
 
-    /// Returns the bar of a slot, which is made if it is not there; `None` if it is older than all
-    /// that are kept. To make room the oldest is passed on and dropped.
+    /// Returns the bar that starts with `new`, which is added if it is not there; `None` if it is
+    /// older than all that are kept. To make room the oldest is passed on and dropped.
     pub(crate) fn at(
         &mut self,
-        slot: Slot,
+        watched: Slot,
         new: Bar,
         rules: &Rules,
         gaps: &Gaps,
         out: &mut impl FnMut(Item),
     ) -> Option<&mut Kept> {
-        let mut at = self.bars.partition_point(|kept| kept.bar.start < slot.start);
-        let exists = self.bars.get(at).is_some_and(|kept| kept.bar.start == slot.start);
+        let mut at = self.bars.partition_point(|kept| kept.bar.start < new.start);
+        let exists = self.bars.get(at).is_some_and(|kept| kept.bar.start == new.start);
         if !exists {
             if self.bars.len() >= rules.kept {
                 at = at.checked_sub(1)?;
@@ -98,8 +96,9 @@ impl KeptBars {
             }
             // The memory of an instrument is bounded by this.
             self.bars.reserve_exact(rules.kept - self.bars.len());
-            let missed_ns = gaps.closed_within(slot);
-            self.bars.insert(at, Kept { bar: new, missed_ns, passed_on: None, touched: true });
+            let missed_ns = gaps.closed_within(watched);
+            let new = Kept { bar: new, watched, missed_ns, passed_on: None, touched: true };
+            self.bars.insert(at, new);
         }
         self.bars.get_mut(at)
     }
@@ -142,11 +141,11 @@ impl KeptBars {
         // What is dropped here stays counted in the bars.
         gaps.make_room();
         for kept in &mut self.bars {
-            kept.missed_ns = kept.missed_ns.saturating_sub(gaps.closed_within(kept.slot()));
+            kept.missed_ns = kept.missed_ns.saturating_sub(gaps.closed_within(kept.watched));
         }
         change(gaps);
         for kept in &mut self.bars {
-            kept.missed_ns = kept.missed_ns.saturating_add(gaps.closed_within(kept.slot()));
+            kept.missed_ns = kept.missed_ns.saturating_add(gaps.closed_within(kept.watched));
             kept.touched = true;
         }
     }

