@@ -2,6 +2,7 @@
 //!
 //! Parquet files are encoded from the same arrays, so a table in memory is equal to the file's.
 
+mod bars;
 mod batches;
 mod choice;
 mod columns;
@@ -14,6 +15,7 @@ mod schema;
 mod times;
 mod values;
 
+pub(crate) use bars::BarColumns;
 pub use batches::TickBatches;
 pub use choice::{ColumnError, TickSchema};
 pub(crate) use columns::Columns;

@@ -1,4 +1,4 @@
-//! The names, types and meanings of the columns of both tables, in order.
+//! The names, types and meanings of the columns of all tables, in order.
 //!
 //! All formats share one list. The Parquet schema, the header of CSV and the names in JSON come
 //! from it, and a test checks `docs/export.md` against it.
@@ -15,6 +15,8 @@ pub enum ColumnKind {
     Nanoseconds,
     /// A time in whole seconds; in Parquet as milliseconds, since it has no seconds.
     Seconds,
+    /// The start of a bar: whole seconds in text, in Parquet as the other times of the table.
+    Start,
     /// A number of at most 8 bits.
     U8,
     /// A number of at most 32 bits that is only an identifier, such as an instrument token.
@@ -160,6 +162,51 @@ pub fn event_columns() -> Vec<Column> {
     ]
 }
 
+/// Returns the columns of the table of bars: with or without the column `every`, the length of the
+/// bars, which a table of several lengths has.
+#[must_use]
+pub fn bar_columns(every: bool) -> Vec<Column> {
+    use ColumnKind::{Category, I64, Nanoseconds, Price, Start, Token};
+    let mut columns = vec![always(
+        "start",
+        Start,
+        "When the bar starts; midnight in India for a day. It includes trades from here to its end.",
+    )];
+    if every {
+        columns.push(always("every", Category, "Length of the bar, such as 15s, 5m or 1d."));
+    }
+    columns.extend([
+        maybe(
+            "symbol",
+            Category,
+            "Exchange and trading symbol, such as NSE:INFY; null if the token is unknown.",
+        ),
+        always("instrument_token", Token, "Kite's number of the instrument."),
+        always("open", Price, "First price."),
+        always("high", Price, "Highest price."),
+        always("low", Price, "Lowest price."),
+        always("close", Price, "Last price."),
+        maybe("volume", I64, "Volume traded; null for indices and in ltp mode."),
+        maybe("oi", I64, "Open interest at the last packet with it; null if none has."),
+        always("packets", I64, "Packets that showed a trade; of an index, a value. 0 if filled."),
+        maybe("first_time", Nanoseconds, "When the first of these was received; null if none was."),
+        maybe("last_time", Nanoseconds, "When the last of these was received; null if none was."),
+        always("missed_ms", I64, "Milliseconds of the bar without a feed."),
+        always(
+            "missed_volume",
+            I64,
+            "Volume traded while there was no feed; not in volume, perhaps of earlier bars.",
+        ),
+        always(
+            "flags",
+            Category,
+            "partial_start, gap, late, cached_open, extreme_late, volume_fell and by_arrival, \
+             separated by spaces; empty if none is set.",
+        ),
+    ]);
+    columns
+}
+
 /// Returns a segment's name for the column `segment`.
 pub(crate) fn segment_name(segment: Segment) -> Cow<'static, str> {
     segment.name().map_or_else(|| segment.code().to_string().into(), Cow::from)
@@ -214,5 +261,14 @@ mod tests {
             .collect();
         assert_eq!(tick_columns(false, false), lean);
         assert_eq!(all.len() - lean.len(), 1 + 2 * 3 * DEPTH_LEVELS);
+    }
+
+    #[test]
+    fn bars_have_a_column_for_their_length_if_there_are_several() {
+        let mut all = bar_columns(true);
+        let names: HashSet<_> = all.iter().map(|column| &column.name).collect();
+        assert_eq!(names.len(), all.len());
+        all.retain(|column| column.name != "every");
+        assert_eq!(bar_columns(false), all);
     }
 }

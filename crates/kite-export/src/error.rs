@@ -145,6 +145,9 @@ pub enum ExportError {
         /// The format.
         format: Format,
     },
+    /// A setting of the bars is out of range.
+    #[error(transparent)]
+    Bars(#[from] kite_candles::ConfigError),
     /// A setting is out of range.
     #[error("{name} is {value}; it must be from {least} to {most}")]
     Setting {
@@ -210,6 +213,7 @@ fn advice(source: &io::Error) -> &'static str {
 #[cfg(test)]
 mod tests {
     use std::error::Error;
+    use std::time::Duration;
 
     use error_chain::assert_chain;
 
@@ -242,6 +246,10 @@ mod tests {
             ExportError::Columns(ColumnError::Empty),
             ExportError::ColumnsOfText { format: Format::Csv },
             ExportError::Setting { name: "level", value: 5, least: 1, most: 3 },
+            ExportError::Bars(kite_candles::ConfigError::Grace {
+                asked: Duration::from_secs(90),
+                most: Duration::from_secs(60),
+            }),
         ] {
             let cause: Option<&dyn Error> = match &error {
                 ExportError::Create { source, .. }
@@ -264,6 +272,7 @@ mod tests {
                 | ExportError::EmptyTimeRange { .. }
                 | ExportError::Columns(_)
                 | ExportError::ColumnsOfText { .. }
+                | ExportError::Bars(_)
                 | ExportError::Setting { .. } => None,
             };
             assert_chain(&error, cause);

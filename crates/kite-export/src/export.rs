@@ -15,6 +15,7 @@ use parquet::basic::ZstdLevel;
 use parquet::file::metadata::KeyValue;
 
 use crate::arrow::{ColumnError, EventRows, TickBatches, TickSchema};
+use crate::bars::Bars;
 use crate::error::{ExportError, Target};
 use crate::layout;
 use crate::memory::{self, Batches, MemoryEvents, MemoryTicks, NoTicks};
@@ -71,10 +72,10 @@ const ZSTD_LEVEL: i32 = 3;
 /// ```
 #[must_use = "an export does nothing until it is given a destination"]
 pub struct Export<'a> {
-    reel: Reel,
-    selection: Selection,
+    pub(crate) reel: Reel,
+    pub(crate) selection: Selection,
     read_past: Option<Duration>,
-    schema: TickSchema,
+    pub(crate) schema: TickSchema,
     crlf: bool,
     json_prices_as_text: bool,
     events: Option<PathBuf>,
@@ -305,17 +306,29 @@ impl<'a> Export<'a> {
         self
     }
 
+    /// Makes bars of these lengths from the packets instead of a table of ticks.
+    pub fn bars(self, configs: impl IntoIterator<Item = kite_candles::Config>) -> Bars<'a> {
+        Bars::new(self, configs)
+    }
+
     /// Writes the table of ticks to a file. The file appears under its name only when it is
     /// complete, as does the file of events.
     ///
     /// # Errors
     /// Returns an [`ExportError`] if the export failed; no file is left.
-    pub fn to_file(
+    pub fn to_file(self, path: impl AsRef<Path>, format: Format) -> Result<Summary, ExportError> {
+        self.file_with(path.as_ref(), format, |export, out, target| {
+            export.open_ticks(Destination::File(out, target), format)
+        })
+    }
+
+    /// Writes the table that `open` opens to a file.
+    pub(crate) fn file_with(
         mut self,
-        path: impl AsRef<Path>,
+        path: &Path,
         format: Format,
+        open: impl for<'w> FnOnce(&Self, &'w mut (dyn Write + Send), Target) -> Opened<'w>,
     ) -> Result<Summary, ExportError> {
-        let path = path.as_ref();
         let events = self.events.as_deref();
         if events.is_some_and(|events| resolved(events) == resolved(path)) {
             return Err(ExportError::OneFileForTwo { path: path.into() });
@@ -323,9 +336,8 @@ impl<'a> Export<'a> {
         self.check()?;
         let mut ticks = OutputFile::create(path, &self.permit)?;
         let mut events = self.create_events()?;
-        let target = Target::File(path.into());
-        let destination = Destination::File(&mut ticks, target);
-        let summary = self.write(destination, events.as_mut(), format)?;
+        let table = open(&self, &mut ticks, Target::File(path.into()))?;
+        let summary = self.write(table, events.as_mut(), format)?;
         ticks.sync()?;
         let held = self.hold(events.as_ref())?;
         // The ticks last, so that if they exist, the events do too.
@@ -346,14 +358,26 @@ impl<'a> Export<'a> {
     /// Returns an [`ExportError`] if the export failed; the writer keeps the bytes written so far,
     /// but no file is left.
     pub fn to_writer(
-        mut self,
+        self,
         mut out: impl Write + Send,
         format: Format,
     ) -> Result<Summary, ExportError> {
+        self.writer_with(&mut out, format, |export, out, target| {
+            export.open_ticks(Destination::File(out, target), format)
+        })
+    }
+
+    /// Writes the table that `open` opens to a writer.
+    pub(crate) fn writer_with(
+        mut self,
+        out: &mut (dyn Write + Send),
+        format: Format,
+        open: impl for<'w> FnOnce(&Self, &'w mut (dyn Write + Send), Target) -> Opened<'w>,
+    ) -> Result<Summary, ExportError> {
         self.check()?;
         let mut events = self.create_events()?;
-        let destination = Destination::File(&mut out, Target::Writer);
-        let summary = self.write(destination, events.as_mut(), format)?;
+        let table = open(&self, out, Target::Writer)?;
+        let summary = self.write(table, events.as_mut(), format)?;
         let held = self.hold(events.as_ref())?;
         events.map(|events| events.persist(&held)).transpose()?;
         Ok(summary)
@@ -386,7 +410,8 @@ impl<'a> Export<'a> {
         layout::check(directory.as_ref(), &by, &partitioned::file_name(format))?;
         let mut tree = OutputTree::create(directory.as_ref(), &self.permit)?;
         let mut events = self.create_events()?;
-        let summary = self.write(Destination::Tree(&mut tree, by), events.as_mut(), format)?;
+        let table = self.open_ticks(Destination::Tree(&mut tree, by), format)?;
+        let summary = self.write(table, events.as_mut(), format)?;
         let held = self.hold(events.as_ref())?;
         let events = events.map(|events| events.persist(&held)).transpose()?;
         tree.persist(&held).inspect_err(|_| {
@@ -450,7 +475,7 @@ impl<'a> Export<'a> {
         path.map(|path| OutputFile::create(path, &self.permit)).transpose()
     }
 
-    fn check(&self) -> Result<(), ExportError> {
+    pub(crate) fn check(&self) -> Result<(), ExportError> {
         let Selection { from_unix_ns, to_unix_ns, .. } = self.selection;
         if let Some(to_unix_ns) = to_unix_ns.filter(|&to| to <= from_unix_ns) {
             return Err(ExportError::EmptyTimeRange { from_unix_ns, to_unix_ns });
@@ -460,20 +485,18 @@ impl<'a> Export<'a> {
         within("zstd level", self.zstd_level.into(), 1, 22)
     }
 
-    fn write<'w>(
+    /// Reads the tapes into the tables.
+    pub(crate) fn write<'w>(
         &'w mut self,
-        destination: Destination<'w>,
+        ticks: Box<dyn TickTable + 'w>,
         events: Option<&'w mut OutputFile>,
         format: Format,
     ) -> Result<Summary, ExportError> {
-        if self.schema.is_chosen() && format != Format::Parquet {
-            return Err(ExportError::ColumnsOfText { format });
-        }
-        let ticks = self.open_ticks(destination, format, self.thread_count())?;
         let events = events.map(|file| self.open_events(file, format)).transpose()?;
         self.run(ticks, events)
     }
 
+    /// Returns the number of threads that encode.
     fn thread_count(&self) -> usize {
         let cores = || thread::available_parallelism().map_or(1, std::num::NonZero::get);
         if self.threads == 0 { cores() } else { self.threads }.min(MOST_THREADS)
@@ -517,12 +540,11 @@ impl<'a> Export<'a> {
         run.finish(entries_from, endings, losses.map(ToString::to_string))
     }
 
-    fn open_ticks<'w>(
-        &self,
-        destination: Destination<'w>,
-        format: Format,
-        threads: usize,
-    ) -> Result<Box<dyn TickTable + 'w>, ExportError> {
+    fn open_ticks<'w>(&self, destination: Destination<'w>, format: Format) -> Opened<'w> {
+        if self.schema.is_chosen() && format != Format::Parquet {
+            return Err(ExportError::ColumnsOfText { format });
+        }
+        let threads = self.thread_count();
         let by_symbol =
             matches!(&destination, Destination::Tree(_, by) if by.contains(&Partition::Symbol));
         let symbols = self.schema.symbols.as_ref().filter(|_| !by_symbol);
@@ -570,7 +592,7 @@ impl<'a> Export<'a> {
         })
     }
 
-    fn text_settings(&self, format: Format) -> Option<TextSettings> {
+    pub(crate) fn text_settings(&self, format: Format) -> Option<TextSettings> {
         let kind = match format {
             Format::Parquet => return None,
             Format::Csv => TextKind::Csv { crlf: self.crlf },
@@ -579,13 +601,13 @@ impl<'a> Export<'a> {
         Some(TextSettings { kind, times: self.schema.times, depth: self.schema.has_depth() })
     }
 
-    fn level(&self) -> Result<ZstdLevel, ExportError> {
+    pub(crate) fn level(&self) -> Result<ZstdLevel, ExportError> {
         let value = self.zstd_level;
         ZstdLevel::try_new(value).map_err(|_| out_of_limits("zstd level", value.into(), 1, 22))
     }
 
     /// Returns metadata on the origin of a Parquet file's rows.
-    fn metadata(&self) -> Vec<KeyValue> {
+    pub(crate) fn metadata(&self) -> Vec<KeyValue> {
         let tapes = self.reel.files().iter().map(|file| format!("{:016x}", file.tape().tape_id()));
         let prices = match self.schema.prices {
             Prices::Decimal => "decimal(18, 7)",
@@ -606,6 +628,9 @@ impl<'a> Export<'a> {
         .collect()
     }
 }
+
+/// A table of rows from packets.
+type Opened<'w> = Result<Box<dyn TickTable + 'w>, ExportError>;
 
 /// Where the table of ticks is written.
 enum Destination<'w> {

@@ -1,4 +1,4 @@
-//! Turns recorded ticks into tables: Parquet, CSV and JSON lines.
+//! Turns recorded ticks, and bars made from them, into tables: Parquet, CSV and JSON lines.
 //!
 //! A tape (kite-tape's) becomes a table with one row per packet and, on request, a second table
 //! with everything else on the tape: gaps, text frames, notes, heartbeats and damage. A field that
@@ -36,8 +36,9 @@
 //! # }
 //! ```
 //!
-//! [`TickLines`] writes JSON lines of ticks that are not on a tape, and `TickBatches` builds Arrow
-//! record batches of them.
+//! [`Export::bars`] makes bars instead, with [`bar_columns`]. [`TickLines`] and [`BarLines`] write
+//! ticks and bars that are not from a tape as text, and `TickBatches` builds Arrow record batches of
+//! ticks.
 //!
 //! Packets are decoded directly into columns, encoding is spread over threads, and memory is
 //! bounded (see `Export`).
@@ -46,11 +47,12 @@
 //!
 //! | feature | default | adds |
 //! |---|---|---|
-//! | `files` | yes | `Export`, which writes tapes as Parquet, CSV and JSON lines and reads them as Arrow record batches, and `TickBatches`. Without it the crate formats ticks ([`TickLines`]) and describes columns, and depends on `kite-wire` alone |
+//! | `files` | yes | `Export`, which writes tapes, and bars of them, as Parquet, CSV and JSON lines and reads them as Arrow record batches, and `TickBatches`. Without it the crate formats ticks ([`TickLines`]) and bars ([`BarLines`]) and describes columns, and depends on `kite-wire` and `kite-candles` alone |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(feature = "files")]
 mod arrow;
+mod bars;
 #[cfg(feature = "files")]
 mod chunk;
 mod column;
@@ -92,11 +94,16 @@ mod tree;
 
 #[cfg(feature = "files")]
 pub use arrow::{ColumnError, TickBatches, TickSchema};
-pub use column::{Column, ColumnKind, event_columns, tick_columns};
+pub use bars::BarRow;
+#[cfg(feature = "files")]
+pub use bars::{BarSummary, Bars};
+pub use column::{Column, ColumnKind, bar_columns, event_columns, tick_columns};
 #[cfg(feature = "files")]
 pub use error::{EncodeFailure, ExportError, Target};
 #[cfg(feature = "files")]
 pub use export::Export;
+/// The crate that makes the bars, for [`Export::bars`].
+pub use kite_candles;
 #[cfg(feature = "files")]
 pub use memory::Batches;
 #[cfg(feature = "files")]
@@ -108,4 +115,4 @@ pub use scratch::Scratch;
 pub use settings::{Format, Prices, TimeUnit, TimeZone, Times};
 #[cfg(feature = "files")]
 pub use summary::Summary;
-pub use text::TickLines;
+pub use text::{BarLines, TickLines};

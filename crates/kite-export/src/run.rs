@@ -70,6 +70,7 @@ impl Run<'_, '_> {
             let entry = match entry {
                 Ok(entry) => entry,
                 Err(damage) => {
+                    self.ticks.on_damage(&damage)?;
                     self.on_damage(&damage)?;
                     continue;
                 }
@@ -78,6 +79,7 @@ impl Run<'_, '_> {
                 break;
             }
             self.silences.take(entry.received, entry.kind, &entry.payload);
+            self.ticks.on_record(&entry)?;
             self.on_entry(&entry)?;
             records += 1;
             if records + self.summary.rows >= next_progress {

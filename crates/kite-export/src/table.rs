@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use kite_tape::Silence;
+use kite_tape::{Damage, Entry, Silence};
 use kite_wire::Packet;
 use kite_wire::tape::{Gap, GapReason, Received, Source};
 
@@ -12,6 +12,16 @@ use crate::summary::Summary;
 
 /// The table of ticks in some format.
 pub(crate) trait TickTable {
+    /// Handles a record of the tape, before its rows, whether it is selected or not.
+    fn on_record(&mut self, _: &Entry) -> Result<(), ExportError> {
+        Ok(())
+    }
+
+    /// Handles a part of the tape that could not be read.
+    fn on_damage(&mut self, _: &Damage) -> Result<(), ExportError> {
+        Ok(())
+    }
+
     /// Adds a row. The time must fit a timestamp column.
     fn push(&mut self, received: Received, packet: Packet<'_>) -> Result<(), ExportError>;
 

@@ -1,7 +1,9 @@
 //! CSV and JSON lines.
 
-mod cells;
 #[cfg(feature = "files")]
+mod bar_file;
+mod bars;
+mod cells;
 mod csv;
 #[cfg(feature = "files")]
 mod files;
@@ -9,6 +11,9 @@ mod json;
 mod lines;
 mod rows;
 
+#[cfg(feature = "files")]
+pub(crate) use bar_file::TextBars;
+pub use bars::BarLines;
 #[cfg(feature = "files")]
 pub(crate) use files::{CHUNK_ROWS, TextEvents, TextFiles, TextKind, TextSettings, TextTicks};
 pub use lines::TickLines;

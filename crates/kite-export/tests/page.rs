@@ -1,6 +1,6 @@
 //! The page about exported tables describes every column.
 
-use kite_export::{Column, ColumnKind, event_columns, tick_columns};
+use kite_export::{Column, ColumnKind, bar_columns, event_columns, tick_columns};
 
 fn type_name(kind: ColumnKind) -> &'static str {
     match kind {
@@ -17,19 +17,31 @@ fn type_name(kind: ColumnKind) -> &'static str {
     }
 }
 
-fn line(column: &Column) -> String {
+/// Returns the type of a column of bars, whose times are in microseconds.
+fn bar_type_name(kind: ColumnKind) -> &'static str {
+    match kind {
+        ColumnKind::Nanoseconds | ColumnKind::Start => "timestamp us, Asia/Kolkata",
+        other => type_name(other),
+    }
+}
+
+fn line(column: &Column, type_name: fn(ColumnKind) -> &'static str) -> String {
     let nulls = if column.nullable { "yes" } else { "no" };
     let (name, description) = (&column.name, &column.description);
     format!("| `{name}` | {} | {nulls} | {description} |", type_name(column.kind))
 }
 
-#[test]
-fn every_column_is_on_the_page_as_the_code_describes_it() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/export.md");
+fn assert_described(page: &str, columns: &[Column], type_name: fn(ColumnKind) -> &'static str) {
+    let path = format!("{}/../../docs/{page}", env!("CARGO_MANIFEST_DIR"));
     // A published package comes without the page.
-    let Ok(page) = std::fs::read_to_string(path) else { return };
-    for columns in [tick_columns(true, true), event_columns()] {
-        let table = columns.iter().map(line).collect::<Vec<_>>().join("\n");
-        assert!(page.contains(&format!("\n{table}\n")), "docs/export.md lacks:\n{table}");
-    }
+    let Ok(text) = std::fs::read_to_string(path) else { return };
+    let table = columns.iter().map(|it| line(it, type_name)).collect::<Vec<_>>().join("\n");
+    assert!(text.contains(&format!("\n{table}\n")), "docs/{page} lacks:\n{table}");
+}
+
+#[test]
+fn every_column_is_on_the_pages_as_the_code_describes_it() {
+    assert_described("export.md", &tick_columns(true, true), type_name);
+    assert_described("export.md", &event_columns(), type_name);
+    assert_described("candles.md", &bar_columns(true), bar_type_name);
 }

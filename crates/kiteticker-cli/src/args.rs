@@ -1,5 +1,6 @@
 //! The command line, as clap reads it. Each command defines its own arguments.
 
+pub(crate) mod bars;
 pub(crate) mod feed;
 pub(crate) mod period;
 pub(crate) mod quiet;
@@ -35,6 +36,7 @@ Start here:
   kite inspect tapes                      show what was recorded
   kite replay tapes --speed 10            serve it to any client
   kite export tapes --to day.parquet
+  kite candles tapes --every 5m --to bars.parquet
   kite cut tapes --from 09:15 --until 15:30 --to session
 
 With an account:
@@ -90,6 +92,7 @@ pub(crate) enum Command {
     Serve(Box<commands::serve::ServeArgs>),
     Inspect(commands::inspect::Inspect),
     Export(commands::export::ExportArgs),
+    Candles(commands::candles::CandlesArgs),
     Cut(commands::edit::CutArgs),
     Merge(commands::edit::Merge),
     Repair(commands::edit::Repair),

@@ -1,5 +1,6 @@
 //! The commands and their arguments.
 
+pub(crate) mod candles;
 pub(crate) mod completions;
 pub(crate) mod demo;
 pub(crate) mod doctor;

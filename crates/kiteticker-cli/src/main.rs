@@ -5,6 +5,7 @@
 )]
 
 mod args;
+mod bars;
 mod blocking;
 mod clients;
 mod commands;
@@ -85,6 +86,7 @@ fn run(mut cli: Cli, output: Output) -> Result<Status, CliError> {
             Command::Replay(args) => commands::replay::run(args, output, stop).await,
             Command::Inspect(args) => commands::inspect::run(args, output, stop).await,
             Command::Export(args) => commands::export::run(args, output, stop).await,
+            Command::Candles(args) => commands::candles::run(args, output, stop).await,
             Command::Cut(args) => commands::edit::cut(args, output, stop).await,
             Command::Merge(args) => commands::edit::merge(args, output, stop).await,
             Command::Repair(args) => commands::edit::repair(args, output, stop).await,

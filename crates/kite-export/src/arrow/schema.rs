@@ -29,7 +29,7 @@ fn field(column: &Column, prices: Prices, times: TimeFormat) -> Field {
 fn data_type(kind: ColumnKind, prices: Prices, times: TimeFormat) -> DataType {
     let time = |unit| DataType::Timestamp(unit, Some(times.zone.name().into()));
     match (kind, prices) {
-        (ColumnKind::Nanoseconds, _) => time(match times.unit {
+        (ColumnKind::Nanoseconds | ColumnKind::Start, _) => time(match times.unit {
             Precision::Nanoseconds => TimeUnit::Nanosecond,
             Precision::Microseconds => TimeUnit::Microsecond,
         }),

@@ -135,10 +135,20 @@ impl From<PartitionName> for Partition {
     }
 }
 
+/// The type of prices in Parquet.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum PricesName {
+pub(crate) enum PricesName {
     Decimal,
     Float,
+}
+
+impl From<PricesName> for Prices {
+    fn from(name: PricesName) -> Self {
+        match name {
+            PricesName::Decimal => Self::Decimal,
+            PricesName::Float => Self::Float,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -244,10 +254,7 @@ fn export(
     let mut export = Export::new(reel)
         .symbols(move |day, token| names.known_on(day, token))
         .depth(!args.no_depth)
-        .prices(match args.prices {
-            Some(PricesName::Float) => Prices::Float,
-            _ => Prices::Decimal,
-        })
+        .prices(args.prices.map(Prices::from).unwrap_or_default())
         .time_unit(match args.times {
             Some(UnitName::Us) => TimeUnit::Microseconds,
             _ => TimeUnit::Nanoseconds,
@@ -288,7 +295,8 @@ fn export(
     exported
 }
 
-fn failed(error: ExportError) -> CliError {
+/// Turns a failed export into an error of the command.
+pub(crate) fn failed(error: ExportError) -> CliError {
     match error {
         ExportError::RepeatedPartition { key } => {
             CliError::usage(format!("--partition-by names {} twice", key.key()))

@@ -126,6 +126,11 @@ impl Output {
         }
     }
 
+    /// Returns whether standard output is a terminal.
+    pub(crate) fn is_terminal(&self) -> bool {
+        self.width.is_some()
+    }
+
     /// Returns the width for charts on standard output.
     pub(crate) fn columns(&self) -> usize {
         self.width.unwrap_or(80)

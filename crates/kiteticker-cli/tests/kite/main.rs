@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, reason = "a failed step ends the test")]
 
 mod admission;
+mod candles;
 mod clean;
 mod clients;
 mod commands;

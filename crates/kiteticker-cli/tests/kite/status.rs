@@ -34,11 +34,12 @@ fn ended(line: &str, tape: &Path, directory: &Path) -> Outcome {
 }
 
 /// Every way in which a command reads a tape to its end.
-const READERS: [&str; 8] = [
+const READERS: [&str; 9] = [
     "inspect TAPE",
     "inspect TAPE --verify",
     "export TAPE --to DIR/day.csv",
     "export TAPE --to DIR/ticks --partition-by date",
+    "candles TAPE --to DIR/bars.csv --every 5s",
     "replay TAPE --stdout --speed max",
     "watch --replay TAPE --json --speed max",
     "watch --replay TAPE --speed max",
@@ -313,6 +314,7 @@ fn the_rule_is_in_the_help_of_every_command() {
         "replay",
         "inspect",
         "export",
+        "candles",
         "instruments",
         "sim",
         "doctor",
@@ -325,7 +327,7 @@ fn the_rule_is_in_the_help_of_every_command() {
         for part in [
             "Exit status:",
             "  2    wrong usage",
-            "  130  interrupted before it was done: export, inspect, cut, merge, repair,",
+            "  130  interrupted before it was done: export, candles, inspect, cut, merge,",
         ] {
             assert!(help.contains(part), "{command}: {help}");
         }

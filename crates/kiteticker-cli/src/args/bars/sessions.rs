@@ -1,0 +1,141 @@
+//! A file of trading hours that replace the usual ones.
+//!
+//! One rule a line: who, on which day, when. `#` begins a comment.
+//!
+//! ```text
+//! all 2026-11-08 18:00-19:00                      # Muhurat trading
+//! CDS:EURUSD26NOVFUT 09:00-19:30
+//! MCX 2026-12-25 17:00-23:55
+//! NSE 2026-12-05 09:15-12:30 pre-open 09:00       # a Saturday
+//! NFO 2026-12-24 closed
+//! ```
+
+use std::fs;
+use std::path::Path;
+
+use kite_candles::{Scope, Session, Sessions};
+use kite_instruments::Date;
+use kite_wire::Segment;
+use kite_wire::ist::Day;
+
+use crate::console::paths;
+use crate::exit::CliError;
+use crate::instruments::names::Names;
+
+/// Reads a file of rules; an instrument has the token that its name has last on the tapes.
+pub(super) fn read(path: &Path, names: &Names) -> Result<Sessions, CliError> {
+    let shown = || paths::shown(path);
+    let text = fs::read_to_string(path)
+        .map_err(|error| CliError::unable(format!("cannot read {}", shown())).because(error))?;
+    parse(&text, names).map_err(|(line, error)| {
+        CliError::usage(error).at(format_args!("{}, line {line}", shown())).help(
+            "write: all, a segment or an instrument; a date, if any; and 09:15-15:30 or closed",
+        )
+    })
+}
+
+/// Parses the rules. An error has the number of its line.
+fn parse(text: &str, names: &Names) -> Result<Sessions, (usize, String)> {
+    let mut sessions = Sessions::default();
+    for (line, text) in (1..).zip(text.lines()) {
+        let rule = text.split('#').next().unwrap_or_default();
+        let words: Vec<&str> = rule.split_whitespace().collect();
+        if let [who, rest @ ..] = words.as_slice() {
+            let failed = |error| (line, error);
+            let scope = scope(who, names).map_err(failed)?;
+            let (day, hours) = rule_of(rest).map_err(failed)?;
+            sessions = sessions.with(scope, day, hours);
+        }
+    }
+    Ok(sessions)
+}
+
+fn scope(who: &str, names: &Names) -> Result<Scope, String> {
+    if who.eq_ignore_ascii_case("all") {
+        return Ok(Scope::All);
+    }
+    if let Some(segment) = Segment::from_name(&who.to_ascii_uppercase()) {
+        return Ok(Scope::Segment(segment));
+    }
+    names.resolve(who).map(|named| Scope::Instrument(named.token)).map_err(|it| it.to_string())
+}
+
+/// Reads the day, if there is one, and the hours; `None` if there is no trading.
+fn rule_of(words: &[&str]) -> Result<(Option<Day>, Option<Session>), String> {
+    let (day, hours) = match words {
+        [first, rest @ ..] if first.parse::<Date>().is_ok() => {
+            let days = first.parse::<Date>().ok().map(|date| i64::from(date.days()));
+            (days.and_then(Day::from_unix_days), rest)
+        }
+        all => (None, all),
+    };
+    let session = match hours {
+        [closed] if closed.eq_ignore_ascii_case("closed") => None,
+        [hours] => Some(session(hours)?),
+        [hours, pre_open, from] if pre_open.eq_ignore_ascii_case("pre-open") => {
+            let from = clock(from)?;
+            Some(session(hours)?.with_pre_open(from).map_err(|error| error.to_string())?)
+        }
+        _ => return Err(format!("expected hours such as 09:15-15:30, not {}", quoted(hours))),
+    };
+    Ok((day, session))
+}
+
+fn session(hours: &str) -> Result<Session, String> {
+    let (open, close) =
+        hours.split_once(['-', '–']).ok_or_else(|| format!("{hours} is not 09:15-15:30"))?;
+    Session::new(clock(open)?, clock(close)?).map_err(|error| error.to_string())
+}
+
+/// Reads `09:15`; `24:00` is the end of the day.
+fn clock(text: &str) -> Result<(u32, u32), String> {
+    let digits = |text: &str| {
+        let is_number = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+        is_number.then(|| text.parse().ok()).flatten()
+    };
+    let parts = text.split_once(':').and_then(|(hour, minute)| digits(hour).zip(digits(minute)));
+    parts.ok_or_else(|| format!("{text} is not a time such as 09:15"))
+}
+
+fn quoted(words: &[&str]) -> String {
+    if words.is_empty() { "nothing".to_owned() } else { words.join(" ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Result<Sessions, (usize, String)> {
+        parse(text, &Names::built_in())
+    }
+
+    #[test]
+    fn rules_replace_the_usual_hours() {
+        let text = "# hours\n\nall 2026-11-08 18:00-19:00 # Muhurat\nNSE:INFY 10:00-11:00\n\
+                    nfo 2026-11-23 closed\nMCX 2026-12-25 17:00-23:55 pre-open 16:45\n";
+        let sessions = parsed(text).unwrap();
+        let on = |year, month, day| Day::from_date(year, month, day).unwrap();
+        let hours = |token, day| sessions.of(token, day).map(|it| (it.open_s(), it.close_s()));
+        assert_eq!(hours(738_561, on(2026, 11, 8)), Some((18 * 3600, 19 * 3600)));
+        assert_eq!(hours(408_065, on(2026, 11, 23)), Some((10 * 3600, 11 * 3600)));
+        assert_eq!(hours(0x0102, on(2026, 11, 23)), None);
+        let mcx = sessions.of(0x0107, on(2026, 12, 25)).unwrap();
+        assert_eq!((mcx.pre_open_s(), mcx.open_s()), (16 * 3600 + 45 * 60, 17 * 3600));
+    }
+
+    #[test]
+    fn what_is_no_rule_is_an_error_with_its_line() {
+        for (rule, wrong) in [
+            ("NSE", "expected hours such as 09:15-15:30, not nothing"),
+            ("NSE 2026-02-30 closed", "not 2026-02-30 closed"),
+            ("NSE 9:15-15:30", "9:15 is not a time such as 09:15"),
+            ("NSE 15:30-09:15", "must be pre-open <= open < close"),
+            ("NSE 09:15", "09:15 is not 09:15-15:30"),
+            ("NSE 09:15-15:30 pre-open 10:00", "must be pre-open <= open"),
+            ("NSE:UNHEARD 09:15-15:30", "NSE:UNHEARD"),
+        ] {
+            let (line, error) = parsed(&format!("all closed\n{rule}\n")).unwrap_err();
+            assert!(line == 2 && error.contains(wrong), "{rule}: {line}, {error}");
+        }
+    }
+}

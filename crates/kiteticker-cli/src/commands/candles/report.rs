@@ -1,0 +1,132 @@
+//! What was made and what was not, in words and as JSON.
+
+use kite_candles::{Counts, Every};
+use kite_export::BarSummary;
+use serde_json::{Value, json};
+
+use crate::console::output::Output;
+use crate::format::numbers::{self, counted, grouped};
+use crate::format::{silences, sizes};
+use crate::instruments::names::Names;
+
+/// Returns the totals on one line.
+pub(super) fn text(summary: &BarSummary) -> String {
+    let tapes = &summary.tapes;
+    let mut text = counted(summary.bars, "bar");
+    if tapes.bytes_written > 0 {
+        text += &format!(", {}", sizes::bytes(tapes.bytes_written));
+    }
+    for (count, what) in [
+        (summary.incomplete, "incomplete bar"),
+        (tapes.gaps, "gap"),
+        (tapes.unknown_packets, "packet of unknown length"),
+        (tapes.damaged_frames, "damaged frame"),
+        (tapes.torn_files, "file cut off"),
+        (tapes.unreadable_files, "unreadable file"),
+    ] {
+        if count > 0 {
+            text += &format!(", {}", counted(count, what));
+        }
+    }
+    text
+}
+
+/// Notes what bars were made from, what is in none of them, and the silences.
+pub(super) fn details(summary: &BarSummary, output: Output) {
+    if let Some((_, counts)) = summary.counts.first() {
+        output.note(packets(counts));
+    }
+    for (every, counts) in &summary.counts {
+        outside(*every, counts).iter().for_each(|line| output.note(line));
+    }
+    silences::lines(&summary.tapes.silences).iter().for_each(|line| output.note(line));
+}
+
+/// Returns the counts of packets, which are the same for all lengths.
+fn packets(counts: &Counts) -> String {
+    let mut text = format!("from {}", counted(counts.packets, "packet"));
+    for (count, what) in [
+        (counts.trades, "with trades"),
+        (counts.baselines, "to compare with only"),
+        (counts.out_of_order, "out of order"),
+    ] {
+        if count > 0 {
+            text += &format!(", {} {what}", grouped(count));
+        }
+    }
+    text
+}
+
+/// Returns what is in no bar of this length.
+fn outside(every: Every, counts: &Counts) -> Option<String> {
+    let (trades, volume) = (counts.outside_trades, counts.outside_volume);
+    (trades > 0).then(|| {
+        let trades = counted(trades, "packet");
+        let volume = grouped(volume);
+        format!("in no bar of {every}: {trades} outside the session, with a volume of {volume}")
+    })
+}
+
+/// Warns of what is missing or damaged. Returns whether anything is.
+pub(super) fn warn(summary: &BarSummary, names: &Names, output: Output) -> bool {
+    let tapes = &summary.tapes;
+    // Files that cannot be read were reported before.
+    if tapes.damage > 0 {
+        let lost = numbers::lost_records(tapes.records_lost, tapes.damage_of_unknown_size);
+        output.warn(format_args!("parts of the tapes cannot be read: {lost}"));
+    }
+    for token in &tapes.unseen_tokens {
+        output.warn(format_args!("no tick of {} is on the tapes", names.label(*token)));
+        if let Some(text) = names.exchange_token_warning(*token) {
+            output.warn(text);
+        }
+    }
+    let mut has_late = false;
+    for (every, counts) in summary.counts.iter().filter(|(_, counts)| counts.late_gaps > 0) {
+        has_late = true;
+        let gaps = counted(counts.late_gaps, "gap");
+        output.warn(format_args!("{gaps} of instruments are not marked in all bars of {every}"));
+    }
+    if summary.bars == 0 {
+        output.warn("no bar was made: there are no trades within the sessions");
+    }
+    let damages = tapes.damage + tapes.unreadable_records + tapes.unreadable_files;
+    damages > 0 || !tapes.unseen_tokens.is_empty() || has_late || summary.bars == 0
+}
+
+pub(super) fn as_json(summary: &BarSummary) -> Value {
+    let tapes = &summary.tapes;
+    let lengths = summary.counts.iter().map(|(every, counts)| {
+        json!({
+            "every": every.to_string(),
+            "packets": counts.packets,
+            "baselines": counts.baselines,
+            "out_of_order": counts.out_of_order,
+            "trades": counts.trades,
+            "outside_trades": counts.outside_trades,
+            "volume": counts.volume,
+            "outside_volume": counts.outside_volume,
+            "late_gaps": counts.late_gaps,
+        })
+    });
+    let mut report = json!({
+        "bars": summary.bars,
+        "incomplete": summary.incomplete,
+        "bytes": tapes.bytes_written,
+        "lengths": lengths.collect::<Vec<_>>(),
+        "frames": tapes.frames,
+        "packets_left_out": tapes.packets_left_out,
+        "unknown_packets": tapes.unknown_packets,
+        "damaged_frames": tapes.damaged_frames,
+        "gaps": tapes.gaps,
+        "frames_missing": tapes.frames_missing,
+        "damages": tapes.damage,
+        "records_lost": tapes.records_lost,
+        "torn_files": tapes.torn_files,
+        "unreadable_files": tapes.unreadable_files,
+        "unseen": tapes.unseen_tokens,
+        "complete": tapes.is_complete(),
+    });
+    silences::add_json(&mut report, &tapes.silences);
+    report
+}
