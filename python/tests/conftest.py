@@ -63,8 +63,10 @@ class Program:
             "access_token": server.access_token if server else "token",
             **settings,
         }
+        # Ours must also be clean where Python checks most.
+        checks = ["-X", "dev", "-W", "error"] if package == "kiteticker" else []
         self.process = subprocess.Popen(
-            [sys.executable, "-B", str(HERE / "program.py"), json.dumps(settings), source],
+            [sys.executable, "-B", *checks, str(HERE / "program.py"), json.dumps(settings), source],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -135,6 +135,25 @@ def test_delays_between_attempts_are_as_long(package, program):
     assert second in range(5, 11)
 
 
+USED_UP = """
+kws = ticker(reconnect_max_tries=1)
+kws.connect(threaded=True)
+wait_for(lambda: "noreconnect" in names())
+done(events)
+"""
+
+
+@pytest.mark.parametrize("status", [403, 503])
+def test_refusals_without_kites_words_use_up_the_tries(status, serve, program):
+    """A 403 of something in between is no refused token; the second attempt follows after 1 s."""
+    fault = ",".join(f"handshake{number}=refusal:{status}" for number in (1, 2, 3))
+    expected, found = (
+        program(package, USED_UP, serve("sim", "--fault", fault)).result()
+        for package in ("kiteconnect", "kiteticker")
+    )
+    assert found == expected
+
+
 # What is wrong with the server's bytes is named differently.
 OWN_WORDS = ["I dropped the WebSocket TCP connection", "Sec-WebSocket-Accept", "HTTP"]
 

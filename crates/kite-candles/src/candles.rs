@@ -222,6 +222,11 @@ impl Candles {
     /// or a day has ended.
     pub fn advance(&mut self, now_unix_ns: u64, out: &mut impl FnMut(Item)) {
         self.on_input(now_unix_ns, out);
+        self.advance_without_feed(now_unix_ns, out);
+    }
+
+    /// Handles the passing of time while no feed runs, such as when all connections are down.
+    pub fn advance_without_feed(&mut self, now_unix_ns: u64, out: &mut impl FnMut(Item)) {
         if now_unix_ns < self.due_unix_ns {
             return;
         }
@@ -265,6 +270,20 @@ impl Candles {
     ) {
         let gap = (from_unix_ns, to_unix_ns);
         self.on_affected(affected, |each, rules, counts| each.on_gap(gap, rules, counts, out));
+    }
+
+    /// Handles the start of a subscription at this time, before the instrument's first packet of it.
+    /// An instrument that was subscribed before has missed what was traded since its last packet,
+    /// unless that was received within the grace, as when it moves from one connection to another.
+    pub fn on_subscribed(
+        &mut self,
+        instrument_token: u32,
+        at_unix_ns: u64,
+        out: &mut impl FnMut(Item),
+    ) {
+        self.on_affected(Affected::Tokens(&[instrument_token]), |each, rules, counts| {
+            each.on_subscribed(at_unix_ns, rules, counts, out);
+        });
     }
 
     /// Ends all bars at the time of the last input, and passes on those that were not passed on.

@@ -1,5 +1,7 @@
 //! One instrument: which bar a packet changes, and how.
 
+use core::cmp::Ordering;
+
 use kite_wire::ist::Day;
 use kite_wire::{Price, Segment};
 
@@ -75,9 +77,6 @@ impl Instrument {
         out: &mut impl FnMut(Item),
     ) {
         self.advance(recv_unix_ns, feed.rules, out);
-        if self.gaps.is_open() {
-            self.kept.change_gaps(&mut self.gaps, |gaps| gaps.close(recv_unix_ns));
-        }
         let day = Day::at_unix_ns(recv_unix_ns);
         let session = self.start_day(day, feed);
         // A time that is later than the grace allows is wrong, or our clock is.
@@ -85,7 +84,14 @@ impl Instrument {
         let is_past = |at: &u32| u64::from(*at) <= latest_s;
         (now.traded_s, now.exchange_s) =
             (now.traded_s.filter(is_past), now.exchange_s.filter(is_past));
-        if self.is_older(&now) || self.is_behind(&now, (source, recv_unix_ns), day, feed.rules) {
+        if self.is_behind(&now, (source, recv_unix_ns), day, feed.rules) {
+            counts.out_of_order += 1;
+            return;
+        }
+        if self.gaps.is_open() {
+            self.kept.change_gaps(&mut self.gaps, |gaps| gaps.close(recv_unix_ns));
+        }
+        if self.is_older(&now) {
             counts.out_of_order += 1;
             return;
         }
@@ -167,6 +173,20 @@ impl Instrument {
         self.kept.settle(0, rules, &self.gaps, out);
     }
 
+    /// Handles the start of a subscription.
+    pub(crate) fn on_subscribed(
+        &mut self,
+        at_unix_ns: u64,
+        rules: &Rules,
+        counts: &mut Counts,
+        out: &mut impl FnMut(Item),
+    ) {
+        let is_soon = at_unix_ns <= self.recv_unix_ns.saturating_add(rules.grace_ns);
+        if !self.after_gap && !is_soon {
+            self.on_gap((self.recv_unix_ns, at_unix_ns), rules, counts, out);
+        }
+    }
+
     /// Adds a stretch without a feed that has ended.
     pub(crate) fn on_gap(
         &mut self,
@@ -231,7 +251,7 @@ impl Instrument {
     }
 
     /// Returns whether a packet of another source than the last one shows an older state. Without
-    /// an exchange timestamp only the volume shows it.
+    /// an exchange timestamp only the volume and the times of arrival show it.
     fn is_behind(
         &self,
         now: &Snapshot,
@@ -239,13 +259,21 @@ impl Instrument {
         day: Day,
         rules: &Rules,
     ) -> bool {
-        let Some(seen) = self.seen.filter(|_| source != self.source && !self.after_gap) else {
+        let Some(seen) = self.seen.filter(|_| source != self.source) else { return false };
+        if now.exchange_s.is_some() && now.exchange_s > seen.exchange_s {
             return false;
-        };
-        let is_newer = now.exchange_s.is_some() && now.exchange_s > seen.exchange_s;
-        let falls = now.volume.is_some_and(|now| seen.volume.is_some_and(|before| now < before));
-        let is_soon = recv_unix_ns <= self.recv_unix_ns.saturating_add(rules.grace_ns);
-        falls && seen.volume_day == Some(day) && is_soon && !is_newer
+        }
+        let is_early = recv_unix_ns < self.recv_unix_ns;
+        let is_near = recv_unix_ns.abs_diff(self.recv_unix_ns) <= rules.grace_ns;
+        match now.volume.zip(seen.volume).map(|(now, before)| now.cmp(&before)) {
+            Some(Ordering::Greater) => false,
+            Some(Ordering::Equal) => is_early,
+            Some(Ordering::Less) => {
+                seen.volume_day == Some(day) && (is_early || (is_near && !self.after_gap))
+            }
+            // Not if the clock was set back in between, which would ignore it for too long.
+            None => is_early && is_near,
+        }
     }
 
     fn on_trade(

@@ -14,11 +14,17 @@
 //! | [`Sessions`] | when instruments trade, with overrides by segment, instrument and date |
 //! | [`Bar`], [`Item`], [`Flags`] | the result |
 //! | [`Counts`] | what is in no bar |
+//!
+//! # Features
+//!
+//! | feature | default | adds |
+//! |---|---|---|
+//! | `manager` | no | `CandleStream`, the bars of a running feed of kite-manager, and `LiveCandles`, the same without a timer and a stream of its own. Needs `std` |
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 extern crate alloc;
-#[cfg(test)]
+#[cfg(any(test, feature = "manager"))]
 extern crate std;
 
 mod bar;
@@ -30,6 +36,8 @@ mod gaps;
 mod grid;
 mod instrument;
 mod kept;
+#[cfg(feature = "manager")]
+mod live;
 mod recorded;
 mod session;
 mod snapshot;
@@ -40,5 +48,7 @@ pub use candles::{Affected, Candles, Config, ConfigError};
 pub use counts::Counts;
 pub use every::{Every, EveryError};
 pub use flags::Flags;
+#[cfg(feature = "manager")]
+pub use live::{CandleStream, CandleStreamError, LiveCandles};
 pub use recorded::RecordedCandles;
 pub use session::{Scope, Session, SessionError, Sessions};

@@ -26,6 +26,15 @@ pub mod names {
     pub const COUNT: &str = "Kite-Count";
     /// The packet's number among those of its instrument on its connection, from 1.
     pub const TICK: &str = "Kite-Tick";
+    /// In answers to requests for newest packets: the number of each packet, as in [`TICK`],
+    /// separated by commas.
+    pub const TICKS: &str = "Kite-Ticks";
+    /// In answers of several messages: the number of this one, from 0.
+    pub const PART: &str = "Kite-Part";
+    /// In answers of several messages: how many there are.
+    pub const PARTS: &str = "Kite-Parts";
+    /// In an answer without packets: what is wrong with the request.
+    pub const ERROR: &str = "Kite-Error";
 }
 
 /// Where a message comes from and which place it has.
@@ -39,8 +48,8 @@ pub struct Headers {
     pub connection: usize,
     /// The number of the socket on its connection, from 1.
     pub epoch: u32,
-    /// The number of the frame among those with ticks that the publisher received on this
-    /// connection in this term, from 1, without gaps, across all its sockets.
+    /// The number of the frame among those of this connection that were published in this term,
+    /// from 1, without gaps, across all its sockets.
     pub sequence: u64,
     /// When the frame was read from the socket, in nanoseconds since the Unix epoch, by the
     /// publisher's clock.
@@ -56,8 +65,8 @@ pub struct PacketPlace {
     pub index: u16,
     /// The number of packets in the frame.
     pub count: u16,
-    /// The packet's number among those of its instrument on this connection in this term, from 1,
-    /// without gaps. Consumers of any choice of instruments find by it what they missed.
+    /// The packet's number among those of its instrument that were published on this connection in
+    /// this term, from 1, without gaps. Consumers of any choice of instruments find by it what they missed.
     pub tick: u64,
 }
 

@@ -11,12 +11,21 @@
 //! [`Headers`], from which a [`Follower`] decides whether the message is next, a repetition, or
 //! of a publisher that another one has replaced, and how many messages are missing before it.
 //!
-//! No part of this crate does I/O yet: these are the rules that publishers and consumers share.
+//! A [`Publisher`] publishes the feed of a running manager to a [`Server`].
 
+mod book;
 mod follower;
 mod headers;
+mod json;
+mod link;
+mod publisher;
+mod server;
 mod subject;
 
 pub use follower::{Follower, Standing};
 pub use headers::{HeaderError, Headers, PacketPlace, names};
+pub use publisher::{
+    Publisher, PublisherConfig, PublisherCounts, PublisherError, PublisherStats, PublisherStopped,
+};
+pub use server::{Server, ServerError};
 pub use subject::{DEFAULT_PREFIX, SubjectError, Subjects, Topic};

@@ -136,6 +136,12 @@ class KiteTicker:
         self._disable_ssl_verification = False
         self._proxy: Mapping[str, Any] | None = None
 
+    def __getstate__(self) -> object:
+        raise TypeError(
+            "a KiteTicker has a socket and an access token, and is neither pickled nor copied: "
+            "create another"
+        )
+
     def __repr__(self) -> str:
         state = "connected" if self.is_connected() else "not connected"
         return f"<KiteTicker {self.root} {state}>"
@@ -232,7 +238,7 @@ class KiteTicker:
             if gave_up:
                 session.failures.clear()
             if session.feed is not None:
-                session.feed.set_access_token(self._credentials.split()[0])
+                session.feed.set_access_token(self._credentials.token())
             elif gave_up:
                 session.begin(self._open())
 
@@ -314,11 +320,10 @@ class KiteTicker:
         if self._opened is not None and self.record_to is not None:
             # The directory is free once the recording before is written.
             self._opened.wait_closed(FINISH_S)
-        access_token, query = self._credentials.split()
         proxy = self._proxy
         settings = SimpleNamespace(
             root=self.root,
-            query=[*query, *self.query.items()],
+            query=[*self._credentials.parameters(), *self.query.items()],
             reconnect=self.reconnect,
             max_delay=self.reconnect_max_delay,
             connect_timeout=self.connect_timeout,
@@ -327,8 +332,14 @@ class KiteTicker:
             slow=self.slow,
             record_to=self.record_to,
         )
-        api_key = self._credentials.api_key
-        self._opened = Feed(api_key, access_token, self._wanted(), self.tz, settings)
+        # The token is in no local variable, since tools print those of tracebacks.
+        self._opened = Feed(
+            self._credentials.api_key,
+            self._credentials.token(),
+            self._wanted(),
+            self.tz,
+            settings,
+        )
         return self._opened
 
 
@@ -344,11 +355,16 @@ class _Credentials:
     def __repr__(self) -> str:
         return "<credentials>"
 
-    def split(self) -> tuple[str, list[tuple[str, str]]]:
-        """Returns the token, unescaped, and the parameters that were appended to it, since programs
-        escape what goes into a URL by themselves."""
-        token, _, parameters = self._access_token.partition("&")
-        return unquote(token), parse_qsl(parameters)
+    def __getstate__(self) -> object:
+        raise TypeError("credentials are not pickled")
+
+    def token(self) -> str:
+        """Returns the token, unescaped, since programs escape what goes into a URL by themselves."""
+        return unquote(self._access_token.partition("&")[0])
+
+    def parameters(self) -> list[tuple[str, str]]:
+        """Returns the parameters that were appended to the token."""
+        return parse_qsl(self._access_token.partition("&")[2])
 
 
 class _WebSocket:

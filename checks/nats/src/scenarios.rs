@@ -1,0 +1,26 @@
+//! What is tried.
+
+mod decoded;
+mod delivered;
+mod killed;
+mod latest;
+mod reported;
+
+use crate::{Failure, Programs};
+
+/// The scenarios, in order.
+pub(crate) const NAMES: [&str; 6] =
+    ["delivered", "frames", "reported", "latest", "killed", "decoded"];
+
+/// Runs a scenario; returns what it found.
+pub(crate) async fn run(name: &str, programs: &Programs) -> Result<String, Failure> {
+    match name {
+        "delivered" => delivered::run(programs, true).await,
+        "frames" => delivered::run(programs, false).await,
+        "reported" => reported::run(programs).await,
+        "latest" => latest::run(programs).await,
+        "killed" => killed::run(programs).await,
+        "decoded" => decoded::run(programs).await,
+        other => Err(format!("no scenario {other}").into()),
+    }
+}
