@@ -22,8 +22,8 @@ pub struct ReadConfig {
     /// order do not depend on it. Default 0, with which the iterator decompresses blocks itself
     /// when it needs them.
     ///
-    /// Each thread keeps two blocks in memory, usually of 1 MiB each, per recording that is read at
-    /// the same time.
+    /// Each thread keeps two blocks in memory per recording that is read at the same time, usually
+    /// of 1 MiB each, and of 16 MiB on packed tapes.
     pub threads: usize,
 }
 

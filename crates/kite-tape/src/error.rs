@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use kite_wire::tape::{MAX_BODY_LEN, Skipped, TapeError};
+use kite_wire::tape::{ColumnsError, MAX_BODY_LEN, MAX_COLUMNS_BODY_LEN, Skipped, TapeError};
 
 /// An error opening tapes.
 #[derive(Debug, thiserror::Error)]
@@ -179,8 +179,13 @@ pub enum DamageCause {
     /// A block cannot be decompressed although its checksum matches.
     #[error("compressed block cannot be decompressed: {0}")]
     Unpack(String),
+    /// The columns of a block do not describe its records although their checksum matches.
+    #[error("block by columns cannot be read: {0}")]
+    Columns(ColumnsError),
     /// A block declares more bytes than a block may have.
-    #[error("block declares {declared} bytes; at most {MAX_BODY_LEN} are allowed")]
+    #[error(
+        "block declares {declared} bytes; at most {MAX_BODY_LEN} are allowed, {MAX_COLUMNS_BODY_LEN} by columns"
+    )]
     BlockTooLong {
         /// The length in its header.
         declared: u32,

@@ -6,7 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kite_wire::tape::{BLOCK_HEADER_LEN, Block, Ending, Skipped, Tape, TapeError, Tear};
+use kite_wire::tape::{
+    BLOCK_HEADER_LEN, Block, CODEC_COLUMNS, Ending, Skipped, Tape, TapeError, Tear,
+};
 use mmap_io::{MemoryMappedFile, MmapIoError};
 
 use crate::error::OpenError;
@@ -33,6 +35,7 @@ struct Inner {
     ending: Ending,
     span: Option<(u64, u64)>,
     is_being_recorded: bool,
+    is_packed: bool,
 }
 
 /// A part of a tape.
@@ -95,6 +98,7 @@ impl TapeFile {
         let mut latest = None;
         // Skipped parts since the last block, which end with the next one.
         let mut open = 0;
+        let mut is_packed = false;
         let mut blocks = tape.blocks();
         for block in blocks.by_ref() {
             let block = match block {
@@ -108,6 +112,7 @@ impl TapeFile {
                 }
             };
             records += u64::from(block.records_len());
+            is_packed |= block.codec() == CODEC_COLUMNS;
             if block.records_len() > 0 {
                 let (from, to) = (block.earliest_unix_ns(), block.latest_unix_ns());
                 span = Some(span.map_or((from, to), |it| (it.0.min(from), it.1.max(to))));
@@ -120,8 +125,17 @@ impl TapeFile {
         let ending = blocks.ending().unwrap_or(Ending::Clean { at: bytes.len() });
         let is_being_recorded = matches!(ending, Ending::Torn { .. }) && is_being_recorded(path);
         let path = Arc::from(path);
-        let inner =
-            Inner { path, parts, records, ending, span, is_being_recorded, header_damage, bytes };
+        let inner = Inner {
+            path,
+            parts,
+            records,
+            ending,
+            span,
+            is_being_recorded,
+            is_packed,
+            header_damage,
+            bytes,
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -177,6 +191,12 @@ impl TapeFile {
     #[must_use]
     pub fn is_being_recorded(&self) -> bool {
         self.inner.is_being_recorded
+    }
+
+    /// Returns whether the tape has blocks by columns, as [`pack`](crate::pack) writes them.
+    #[must_use]
+    pub fn is_packed(&self) -> bool {
+        self.inner.is_packed
     }
 
     /// Returns whether the end of the file is lost: it is torn and no recorder is writing to it, or

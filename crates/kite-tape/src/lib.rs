@@ -30,6 +30,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod ahead;
+mod body;
 mod config;
 mod edit;
 mod entries;
@@ -39,6 +40,7 @@ mod file;
 mod instruments;
 mod live;
 mod name;
+mod pack;
 mod queue;
 mod recorder;
 mod reel;
@@ -59,6 +61,7 @@ pub use file::TapeFile;
 pub use instruments::{InstrumentRow, InstrumentsNote, Listing};
 pub use kite_wire::tape::{Gap, GapReason, Received, RecordKind, Source};
 pub use name::EXTENSION;
+pub use pack::{PackConfig, PackError, PackSummary, pack, unpack};
 pub use recorder::{Recorder, RecorderStats, RecorderSummary};
 pub use reel::Reel;
 pub use silence::{ClockStep, Silence, SilenceDetector, SilenceKind, Silences};

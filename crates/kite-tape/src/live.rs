@@ -2,11 +2,16 @@
 
 use std::fs::File;
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
 use fs4::{FileExt, TryLockError};
 
 use crate::config::lock_name;
 use crate::name::Name;
+
+const ATTEMPTS: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// Returns whether a recorder is running that writes to this file: it holds the lock of the
 /// directory and prefix, and no file of the prefix is newer.
@@ -14,7 +19,19 @@ pub(crate) fn is_being_recorded(path: &Path) -> bool {
     // The recorder does not know the links to its file.
     let Ok(path) = path.canonicalize() else { return false };
     let (Some(name), Some(directory)) = (Name::of(&path), path.parent()) else { return false };
-    is_locked(&directory.join(lock_name(name.prefix))) && is_newest(&name, directory)
+    is_locked(&directory.join(lock_name(name.prefix))) && is_newest_of_recorder(&name, directory)
+}
+
+/// Returns whether [`is_being_recorded`] holds for a while. Of a recorder that has just ended, a
+/// process that is being started can keep the lock for a moment.
+pub(crate) fn stays_recorded(path: &Path) -> bool {
+    (0..ATTEMPTS).all(|_| {
+        let is_recorded = is_being_recorded(path);
+        if is_recorded {
+            thread::sleep(PAUSE);
+        }
+        is_recorded
+    })
 }
 
 fn is_locked(path: &Path) -> bool {
@@ -23,7 +40,8 @@ fn is_locked(path: &Path) -> bool {
     matches!(FileExt::try_lock_shared(&file), Err(TryLockError::WouldBlock))
 }
 
-fn is_newest(name: &Name<'_>, directory: &Path) -> bool {
+/// Returns whether no file of a recorder is newer than this one.
+pub(crate) fn is_newest_of_recorder(name: &Name<'_>, directory: &Path) -> bool {
     let Ok(files) = directory.read_dir() else { return false };
     let position = |name: &Name<'_>| (name.day.to_owned(), name.number);
     let own = position(name);

@@ -1,8 +1,9 @@
 //! Decompresses a block of a file and reads its records.
 
 use bytes::Bytes;
-use kite_wire::tape::{Block, CODEC_STORED, CODEC_ZSTD, MAX_BODY_LEN, Received, Record};
+use kite_wire::tape::{Block, CODEC_STORED, Received, Record};
 
+use crate::body::{self, to_usize};
 use crate::entry::Entry;
 use crate::error::{Damage, DamageCause};
 use crate::file::{Bounds, Part, TapeFile};
@@ -36,19 +37,9 @@ pub(crate) fn unpack(file: &TapeFile, part: Part) -> Unpacked {
     let Some(block) = tape.block_at(offset) else { return Unpacked::default() };
     let lost =
         |cause| Unpacked::damage(damage(file, offset, Some(block.records_len()), bounds, cause));
-    match block.codec() {
-        CODEC_STORED => records(file, &block, bounds, &file.bytes().slice_ref(block.stored())),
-        CODEC_ZSTD if to_usize(block.raw_len()) > MAX_BODY_LEN => {
-            lost(DamageCause::BlockTooLong { declared: block.raw_len() })
-        }
-        CODEC_ZSTD if !block.is_stored_intact() => lost(DamageCause::BlockChecksum),
-        // Never decompresses more than `raw_len` bytes, regardless of what the compressed data
-        // declares.
-        CODEC_ZSTD => match zstd::bulk::decompress(block.stored(), to_usize(block.raw_len())) {
-            Ok(raw) => records(file, &block, bounds, &Bytes::from(raw)),
-            Err(error) => lost(DamageCause::Unpack(error.to_string())),
-        },
-        codec => lost(DamageCause::UnknownCodec { codec }),
+    match body::load(file, &block) {
+        Ok(raw) => records(file, &block, bounds, &raw),
+        Err(cause) => lost(cause),
     }
 }
 
@@ -107,8 +98,4 @@ fn damage(
     cause: DamageCause,
 ) -> Damage {
     Damage { path: file.shared_path(), offset, records, from_unix_ns, to_unix_ns, cause }
-}
-
-fn to_usize(length: u32) -> usize {
-    usize::try_from(length).unwrap_or(usize::MAX)
 }

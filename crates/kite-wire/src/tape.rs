@@ -49,7 +49,7 @@ pub use error::{Ending, SkipReason, Skipped, TapeError, TapeWriteError, Tear};
 pub use gap::{Gap, GapReason};
 pub use layout::{BLOCK_HEADER_LEN, FILE_HEADER_LEN, RECORD_HEADER_LEN};
 pub use reader::{Records, Resume, Seal, Tally, Tape};
-pub use record::{Received, Record, RecordKind, Source};
+pub use record::{RawRecord, RawRecords, Received, Record, RecordKind, Source};
 pub use writer::{BlockBuffer, BlockEncoder, TapeHeader, record_len};
 
 /// The major version that this code writes, and the only one it reads.

@@ -122,7 +122,7 @@ impl Disk {
     }
 
     /// Opens the newest file of a day to continue it. Creates a new one if none exists, or if the
-    /// newest is full, has other metadata or is not a tape.
+    /// newest is full or packed, has other metadata or is not a tape.
     pub(crate) fn open(&mut self, day: Day, created_unix_ns: u64) -> io::Result<Opened> {
         self.hold().map_err(into_io)?;
         let numbers = self.numbers(day)?;
@@ -136,7 +136,7 @@ impl Disk {
                     let is_ours = file.tape().metadata().is_ok_and(|it| it == self.metadata)
                         && file.header_damage().is_none();
                     let has_room = self.max_bytes.is_none_or(|max| file.len_bytes() < max);
-                    if next == 0 && is_ours && has_room {
+                    if next == 0 && is_ours && has_room && !file.is_packed() {
                         resumed = Some((path, file));
                     }
                 }

@@ -94,8 +94,8 @@ impl Hold {
 }
 
 /// Locks a file. Tries for a while, because a reader that checks for a recorder holds the lock for a
-/// moment.
-fn try_lock(file: &File) -> Result<(), TryLockError> {
+/// moment, and so does a process that is being started by the one that held it before.
+pub(crate) fn try_lock(file: &File) -> Result<(), TryLockError> {
     for _ in 1..LOCK_ATTEMPTS {
         match FileExt::try_lock(file) {
             Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),

@@ -1,10 +1,12 @@
 //! A record of a tape, as a view into the tape's bytes.
 
 use core::fmt;
+use core::iter::FusedIterator;
 use core::str::Utf8Error;
 
+use super::checksum::crc32c;
 use super::gap::Gap;
-use super::layout::RecordHead;
+use super::layout::{RECORD_HEADER_LEN, RecordHead};
 use crate::frame::Frame;
 
 /// The kind of a record's payload.
@@ -152,6 +154,76 @@ impl fmt::Debug for Record<'_> {
             .finish()
     }
 }
+
+/// A record of a block's body as it is, of any kind, for programs that copy records.
+#[derive(Clone, Copy)]
+pub struct RawRecord<'a> {
+    head: &'a RecordHead,
+    bytes: &'a [u8],
+}
+
+impl<'a> RawRecord<'a> {
+    /// Returns when it was received, in nanoseconds since the Unix epoch (UTC).
+    #[must_use]
+    pub fn recv_unix_ns(&self) -> u64 {
+        self.head.recv_unix_ns.get()
+    }
+
+    /// Returns its header and its payload.
+    #[must_use]
+    pub fn as_bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// Returns whether the payload matches its checksum.
+    #[must_use]
+    pub fn is_intact(&self) -> bool {
+        crc32c(&self.bytes[RECORD_HEADER_LEN..]) == self.head.payload_crc.get()
+    }
+}
+
+impl fmt::Debug for RawRecord<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RawRecord")
+            .field("recv_unix_ns", &self.recv_unix_ns())
+            .field("len_bytes", &self.bytes.len())
+            .finish()
+    }
+}
+
+/// The records of a block's uncompressed body, up to the first place where none begins.
+#[derive(Debug, Clone)]
+pub struct RawRecords<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> RawRecords<'a> {
+    /// Reads the records of these bytes.
+    #[must_use]
+    pub fn new(body: &'a [u8]) -> Self {
+        Self { rest: body }
+    }
+
+    /// Returns the bytes that have not been read; none after all records of an intact body.
+    #[must_use]
+    pub fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+}
+
+impl<'a> Iterator for RawRecords<'a> {
+    type Item = RawRecord<'a>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (head, _) = RecordHead::read(self.rest)?;
+        let len = RECORD_HEADER_LEN.checked_add(head.payload_len())?;
+        let bytes = self.rest.get(..len)?;
+        self.rest = &self.rest[len..];
+        Some(RawRecord { head, bytes })
+    }
+}
+
+impl FusedIterator for RawRecords<'_> {}
 
 /// Two records are equal if their contents are, regardless of their offsets.
 impl PartialEq for Record<'_> {

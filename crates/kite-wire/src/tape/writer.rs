@@ -11,7 +11,7 @@ use super::layout::{
     BLOCK_HEADER_LEN, BlockHead, FILE_HEADER_LEN, FILE_MAGIC, FileHead, RECORD_HEADER_LEN,
     RecordHead, Span,
 };
-use super::record::{Received, RecordKind};
+use super::record::{RawRecord, Received, RecordKind};
 use super::{
     CODEC_STORED, MAX_BODY_LEN, MAX_METADATA_LEN, MAX_PAYLOAD_LEN, VERSION_MAJOR, VERSION_MINOR,
 };
@@ -163,6 +163,16 @@ impl BlockEncoder {
         let head = RecordHead::new(received, kind, payload_len, crc32c(payload));
         self.span.add(received.recv_unix_ns, needed);
         Ok(head.to_bytes())
+    }
+
+    /// Adds a record of another block to the counts; its bytes are copied as they are.
+    ///
+    /// # Errors
+    /// Returns an error if the block is full; it is unchanged.
+    pub fn copy(&mut self, record: &RawRecord<'_>) -> Result<(), TapeWriteError> {
+        let needed = self.check(record.as_bytes().len() - RECORD_HEADER_LEN)?;
+        self.span.add(record.recv_unix_ns(), needed);
+        Ok(())
     }
 
     /// Returns the header of the complete block, with its records uncompressed.
