@@ -1,5 +1,6 @@
 //! Turns what the sockets deliver into tuples for Python.
 
+use std::net::SocketAddr;
 use std::sync::Mutex;
 
 use kite_conn::{
@@ -119,7 +120,11 @@ impl Converter {
 
 fn notice_tuple(py: Python<'_>, socket: usize, notice: Notice) -> PyResult<Bound<'_, PyTuple>> {
     match notice {
-        Notice::Up { .. } => (intern!(py, "up"), socket).into_pyobject(py),
+        Notice::Up { accepted, .. } => {
+            let peer = accepted.as_ref().map(|it| peer(it.peer));
+            let headers = accepted.map(|it| it.headers).unwrap_or_default();
+            (intern!(py, "up"), socket, peer, headers).into_pyobject(py)
+        }
         Notice::Down(cause) => {
             let (code, text) = down(cause);
             (intern!(py, "down"), socket, code.is_some(), code.flatten(), text).into_pyobject(py)
@@ -146,6 +151,12 @@ fn notice_tuple(py: Python<'_>, socket: usize, notice: Notice) -> PyResult<Bound
         Notice::Warning(text) => (intern!(py, "warning"), text).into_pyobject(py),
         Notice::Closed(answered) => (intern!(py, "closed"), socket, answered).into_pyobject(py),
     }
+}
+
+/// Returns an address as Twisted's clients show it.
+fn peer(address: SocketAddr) -> String {
+    let version = if address.is_ipv4() { 4 } else { 6 };
+    format!("tcp{version}:{}:{}", address.ip(), address.port())
 }
 
 /// Returns the close code, if the server closed in the proper way, and the reason or the cause.

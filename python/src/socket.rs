@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicBool;
 use kite_conn::lane;
 use kite_manager::{Manager, ManagerConfig, Mode};
 use kite_tape::Source as TapeSource;
-use kiteticker_feed::{FeedSink, Notices, Source};
+use kiteticker_feed::{FeedSink, LastAccepted, Notices, Source};
 use pyo3::PyResult;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use tokio::runtime::Handle;
@@ -39,8 +39,11 @@ impl Socket {
         let notices = Arc::new(Notices::new(Arc::clone(heartbeats), Arc::clone(wake)));
         let source = Source::new(lane, Arc::clone(&notices));
         let recorder = settings.recorder.clone();
-        let sink = std::sync::Mutex::new(Some(FeedSink::new(sink, notices)));
+        let accepted = Arc::new(LastAccepted::default());
+        let sink = FeedSink::new(sink, notices, Arc::clone(&accepted));
+        let sink = std::sync::Mutex::new(Some(sink));
         let mut connection = settings.connection.clone();
+        connection.transport.on_accepted = Some(accepted);
         // Sockets with the same seed would reconnect at the same time.
         let seed = connection.reconnect.jitter_seed;
         connection.reconnect.jitter_seed = seed.wrapping_add(number as u64);

@@ -65,8 +65,10 @@ def ticker(calls=(), **arguments):
             assert ws is made
             if name == "connect":
                 (response,) = arguments
-                peer = response.peer, response.version, response.protocol, response.extensions
-                arguments = (peer, ws.is_connected())
+                # The key is random.
+                headers = {**response.headers, "sec-websocket-accept": None}
+                answer = headers, response.version, response.protocol, response.extensions
+                arguments = (response.peer, answer, ws.is_connected())
             if name == "message":
                 assert isinstance(arguments[0], bytes)
             note(name, *arguments)

@@ -57,8 +57,8 @@ pub use one_line::OneLine;
 pub use token_file::{TokenFile, TokenFileError};
 pub use tokio_rustls::rustls;
 pub use transport::{
-    Endpoint, EndpointError, HandshakeError, OpenError, OpenStage, Probe, ProbeStream, Proxy,
-    ProxyError, Refusal, Tls, TlsError, TlsFault, Transport,
+    Accepted, Endpoint, EndpointError, HandshakeError, OnAccepted, OpenError, OpenStage, Probe,
+    ProbeStream, Proxy, ProxyError, Refusal, Tls, TlsError, TlsFault, Transport,
 };
 
 /// Runs a session through the operations that `bytes` encode; panics if it breaks a rule. Exists in

@@ -155,7 +155,8 @@ impl Network for Cable {
             let endpoint = Endpoint::default();
             let settings = Transport::default();
             let deadline = Deadline::within(settings.connect_timeout);
-            handshake(pipe, &endpoint, &credentials, &settings, &secrets, deadline).await
+            let opened = handshake(pipe, &endpoint, &credentials, &settings, &secrets, deadline);
+            opened.await.map(|(websocket, _)| websocket)
         }
     }
 

@@ -3,11 +3,13 @@
 //! Nothing of Python is in this crate, so that its tests need no interpreter.
 
 mod inbox;
+mod last_accepted;
 mod notice;
 mod reconnected;
 mod sink;
 
 pub use inbox::{Inbox, Item, Source};
+pub use last_accepted::LastAccepted;
 pub use notice::{Notice, Notices};
 pub use reconnected::Reconnected;
 pub use sink::FeedSink;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use kite_conn::{Gap, LossCause, OpenError, ParkReason, Stamp};
+use kite_conn::{Accepted, Gap, LossCause, OpenError, ParkReason, Stamp};
 use tokio::sync::Notify;
 
 /// Limit for the bytes of texts that wait for a callback, in total.
@@ -21,6 +21,8 @@ pub enum Notice {
         epoch: u32,
         /// When.
         at: Stamp,
+        /// The server's answer.
+        accepted: Option<Accepted>,
     },
     /// A socket was lost.
     Down(LossCause),

@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use kite_conn::{Batch, Event, LaneSink, Sink, Stamp, Unread};
 use kite_wire::text::TextMessage;
 
+use crate::last_accepted::LastAccepted;
 use crate::notice::{Notice, Notices};
 
 /// The sink of a socket. The lane bounds the frames and applies the policy for slow callbacks;
@@ -14,14 +15,15 @@ use crate::notice::{Notice, Notices};
 pub struct FeedSink {
     lane: LaneSink,
     notices: Arc<Notices>,
+    accepted: Arc<LastAccepted>,
     /// Number of the last frame.
     sequence: u64,
 }
 
 impl FeedSink {
     /// Creates the sink of a connection.
-    pub fn new(lane: LaneSink, notices: Arc<Notices>) -> Self {
-        Self { lane, notices, sequence: 0 }
+    pub fn new(lane: LaneSink, notices: Arc<Notices>, accepted: Arc<LastAccepted>) -> Self {
+        Self { lane, notices, accepted, sequence: 0 }
     }
 }
 
@@ -41,7 +43,10 @@ impl Sink for FeedSink {
 
     fn on_event(&mut self, event: &Event) {
         let notice = match event {
-            Event::Up { epoch, .. } => Notice::Up { epoch: *epoch, at: Stamp::now() },
+            Event::Up { epoch, .. } => {
+                let accepted = self.accepted.take();
+                Notice::Up { epoch: *epoch, at: Stamp::now(), accepted }
+            }
             Event::Down { cause, .. } => Notice::Down(cause.clone()),
             Event::OpenFailed { error, .. } => Notice::OpenFailed(error.clone()),
             Event::Retry { delay, .. } => Notice::Retry(*delay),

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass, field
 from datetime import datetime
-from urllib.parse import urlsplit
 
 
 @dataclass(frozen=True)
@@ -40,20 +38,16 @@ class ConnectResponse:
     """The second argument of `on_connect`."""
 
     peer: str
-    """The server, such as "tcp4:127.0.0.1:8765"."""
+    """The address that the socket is connected to, such as "tcp4:127.0.0.1:8765"."""
     headers: dict[str, str] = field(default_factory=dict)
-    """Always empty: headers are checked and not kept."""
+    """The headers of the server's answer, with names in lower case."""
     version: int = 18
     protocol: None = None
     extensions: list[object] = field(default_factory=list)
 
     @classmethod
-    def of(cls, root: str) -> ConnectResponse:
-        url = urlsplit(root)
-        host = url.hostname or ""
-        port = url.port or (443 if url.scheme == "wss" else 80)
-        try:
-            family = ipaddress.ip_address(host).version
-        except ValueError:
-            family = 4
-        return cls(f"tcp{family}:{host}:{port}")
+    def of(cls, peer: str | None, headers: list[tuple[str, str]]) -> ConnectResponse:
+        joined: dict[str, str] = {}
+        for name, value in headers:
+            joined[name] = f"{joined[name]}, {value}" if name in joined else value
+        return cls(peer or "", joined)

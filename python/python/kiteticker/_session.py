@@ -174,14 +174,14 @@ class Session:
         if kind == "error":
             self._error(0, data)
 
-    def _up(self, socket: int) -> None:
+    def _up(self, socket: int, peer: str | None, headers: list[tuple[str, str]]) -> None:
         self.failures[socket] = 0
         self.up.add(socket)
         # A further socket is no other connection to the program, unless on_close was called for it.
         if socket != 0 and socket not in self.lost:
             return
         self.lost.discard(socket)
-        self._call("on_connect", ConnectResponse.of(self.ticker.root))
+        self._call("on_connect", ConnectResponse.of(peer, headers))
         self._call("on_open")
 
     def _down(self, socket: int, is_clean: bool, code: int | None, text: str | None) -> None:

@@ -12,7 +12,7 @@ use super::body::{Body, read_body};
 use super::dial::Deadline;
 use super::endpoint::Endpoint;
 use super::error::{HandshakeError, OpenError, OpenStage};
-use super::head::read_head;
+use super::head::{Head, read_head};
 use super::refusal::Refusal;
 use super::spelling::Spellings;
 use crate::credentials::Credentials;
@@ -36,7 +36,7 @@ const RESERVED: [HeaderName; 11] = [
     http::header::EXPECT,
 ];
 
-/// Turns a connected stream into a WebSocket.
+/// Turns a connected stream into a WebSocket; returns the head of the response too.
 ///
 /// Frames received in the same segment as the server's response are delivered. A refusal contains
 /// none of `secrets`.
@@ -55,7 +55,7 @@ pub(crate) async fn handshake<S>(
     settings: &Transport,
     secrets: &Spellings,
     deadline: Deadline,
-) -> Result<WebSocket<S>, OpenError>
+) -> Result<(WebSocket<S>, Head), OpenError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -84,7 +84,7 @@ where
     head.check_switch(&key).map_err(OpenError::Handshake)?;
     let limits =
         Limits { read_bytes: settings.read_buffer_bytes, message_bytes: settings.max_frame_bytes };
-    Ok(WebSocket::new(stream, &rest, limits))
+    Ok((WebSocket::new(stream, &rest, limits), head))
 }
 
 /// Writes the request. Header values cannot contain line breaks, which their type guarantees.

@@ -1,6 +1,6 @@
 //! The head of the server's response: status line and headers.
 //!
-//! Values are checked and dropped, not kept, because they may echo the request and its token.
+//! Values may echo the request and its token. They are handed out without it, on request only.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -11,15 +11,17 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use super::body::BodyEnd;
 use super::error::HandshakeError;
 use super::retry_after::{RetryAfter, parse_date};
+use super::spelling::Spellings;
 
 /// Maximum number of bytes of a head, including interim responses.
 pub(super) const MAX_HEAD_BYTES: usize = 16 * 1024;
 const MAX_HEADERS: usize = 64;
 const READ_BYTES: usize = 4 * 1024;
 
-/// A complete head, reduced to the parts that are used.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Head {
+/// A complete head.
+#[derive(Clone, PartialEq, Eq)]
+#[cfg_attr(test, derive(Debug))]
+pub(crate) struct Head {
     pub(super) status: u16,
     pub(super) body_end: BodyEnd,
     retry_after: Option<RetryAfter>,
@@ -33,6 +35,7 @@ pub(super) struct Head {
     accepts: usize,
     extension: bool,
     protocol: bool,
+    headers: Vec<(String, Vec<u8>)>,
 }
 
 impl Head {
@@ -65,6 +68,7 @@ impl Head {
             accepts: 0,
             extension: false,
             protocol: false,
+            headers: Vec::new(),
         };
         for header in response.headers.iter() {
             head.take(header.name, header.value.trim_ascii());
@@ -73,7 +77,8 @@ impl Head {
     }
 
     fn take(&mut self, name: &str, value: &[u8]) {
-        match name.to_ascii_lowercase().as_str() {
+        let name = name.to_ascii_lowercase();
+        match name.as_str() {
             "upgrade" => self.upgrade |= names(value, "websocket"),
             "connection" => self.connection_upgrade |= names(value, "upgrade"),
             "sec-websocket-accept" => {
@@ -88,6 +93,13 @@ impl Head {
             "date" => self.date = parse_date(value),
             _ => {}
         }
+        self.headers.push((name, value.to_vec()));
+    }
+
+    /// Returns the headers with none of the secrets; bytes that are not UTF-8 are replaced.
+    pub(super) fn into_headers(self, secrets: &Spellings) -> Vec<(String, String)> {
+        let text = |value: Vec<u8>| secrets.redact(String::from_utf8_lossy(&value).into_owned());
+        self.headers.into_iter().map(|(name, value)| (secrets.redact(name), text(value))).collect()
     }
 
     /// Returns the time until a retry is allowed, by the server's clock if it sent its date, else

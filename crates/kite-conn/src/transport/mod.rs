@@ -5,6 +5,7 @@
 //! retries; one call is one attempt, and sends the token at most once. A [`Dialer`] keeps the state
 //! that is needed across attempts.
 
+mod accepted;
 mod body;
 mod dial;
 mod endpoint;
@@ -36,6 +37,7 @@ use self::route::Route;
 use crate::credentials::Credentials;
 use crate::websocket::WebSocket;
 
+pub use self::accepted::{Accepted, OnAccepted};
 pub use self::endpoint::{Endpoint, EndpointError};
 pub use self::error::{HandshakeError, OpenError, OpenStage, TlsFault};
 pub use self::probe::{Probe, ProbeStream};
@@ -126,11 +128,20 @@ impl Inner {
         // starts with another address.
         let opened =
             handshake(stream, &self.endpoint, credentials, &self.settings, secrets, deadline).await;
-        match &opened {
-            Ok(_) => self.route.on_success(address),
-            Err(_) => self.route.on_failure(address),
+        match opened {
+            Ok((websocket, head)) => {
+                self.route.on_success(address);
+                if let Some(listener) = &self.settings.on_accepted {
+                    let headers = head.into_headers(secrets);
+                    listener.on_accepted(Accepted { peer: address, headers });
+                }
+                Ok(websocket)
+            }
+            Err(error) => {
+                self.route.on_failure(address);
+                Err(error)
+            }
         }
-        opened
     }
 }
 

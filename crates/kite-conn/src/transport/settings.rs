@@ -1,9 +1,11 @@
 //! How to reach the server. Its address is the endpoint's.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{HeaderName, HeaderValue};
 
+use super::accepted::OnAccepted;
 use super::proxy::Proxy;
 use super::tls::Tls;
 use crate::error::{ConfigError, check_duration, check_range};
@@ -34,6 +36,8 @@ pub struct Transport {
     /// An HTTP proxy to connect through. Default none; the environment is not consulted. A `ws://`
     /// endpoint accepts only a proxy on loopback, since it would see the access token.
     pub proxy: Option<Proxy>,
+    /// Receives the server's address and headers at each handshake that it accepts. Default none.
+    pub on_accepted: Option<Arc<dyn OnAccepted>>,
 }
 
 impl Default for Transport {
@@ -45,6 +49,7 @@ impl Default for Transport {
             headers: Vec::new(),
             tls: Tls::default(),
             proxy: None,
+            on_accepted: None,
         }
     }
 }

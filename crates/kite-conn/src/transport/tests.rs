@@ -12,6 +12,7 @@ use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 use super::*;
 use crate::websocket::Wire;
 
+mod accepted;
 mod proxy;
 mod tls;
 
@@ -32,6 +33,7 @@ fn options(connect_timeout: Duration) -> Transport {
         headers: Vec::new(),
         tls: Tls::default(),
         proxy: None,
+        on_accepted: None,
     }
 }
 
@@ -93,6 +95,7 @@ async fn shake<F: Future>(
     let deadline = Deadline::within(options.connect_timeout);
     let secrets = secrets(&endpoint, &credentials);
     let client = handshake(client, &endpoint, &credentials, options, &secrets, deadline);
+    let client = async { client.await.map(|(websocket, _)| websocket) };
     tokio::join!(client, script(server))
 }
 
@@ -239,7 +242,7 @@ async fn an_answer_in_single_bytes_is_understood() {
         let deadline = Deadline::within(LONG);
         let secrets = secrets(&endpoint, &credentials);
         let socket = handshake(client, &endpoint, &credentials, &options, &secrets, deadline).await;
-        socket.unwrap().next().await.unwrap()
+        socket.unwrap().0.next().await.unwrap()
     };
     let (message, ()) = tokio::join!(client, script(server));
     assert_eq!(message, Message::binary(vec![7]));
@@ -644,7 +647,7 @@ async fn dropping_the_future_closes_the_stream() {
         let secrets = secrets(&endpoint, &credentials);
         let client = handshake(client, &endpoint, &credentials, &options, &secrets, deadline);
         tokio::select! {
-            opened = client => panic!("no answer was sent: {opened:?}"),
+            opened = client => panic!("no answer was sent: {:?}", opened.map(|(it, _)| it)),
             _ = read_request(&mut server) => {}
         }
     }

@@ -21,7 +21,7 @@ fn open(inbox: &mut Inbox, config: LaneConfig) -> Socket {
     let heartbeats = Arc::new(AtomicBool::new(true));
     let notices = Arc::new(Notices::new(heartbeats, Arc::clone(&inbox.wake)));
     inbox.add(Source::new(lane, Arc::clone(&notices)));
-    Socket { sink: FeedSink::new(sink, notices), sequence: 0, epoch: 0 }
+    Socket { sink: FeedSink::new(sink, notices, Arc::default()), sequence: 0, epoch: 0 }
 }
 
 impl Socket {
