@@ -33,6 +33,39 @@ kws.connect()
     assert text.startswith("no ticks from 1 instrument for ")
 
 
+def test_ticks_are_freed_while_the_next_are_waited_for(program):
+    """Memory that is used again for the next ticks is in the processor's caches."""
+    source = """
+import time, weakref
+from kiteticker import Sim
+class Mark:
+    pass
+marks = []
+with Sim(rate=0) as sim:
+    kws = ticker(root=sim.root, api_key=sim.api_key, access_token=sim.access_token)
+    def on_ticks(ws, ticks):
+        ticks[0]["mark"] = mark = Mark()
+        marks.append(weakref.ref(mark))
+    kws.on_ticks = on_ticks
+    kws.on_message = None
+    kws.subscribe([408065])
+    kws.connect(threaded=True)
+    def poll(condition):
+        # Less than a wait of the loop.
+        deadline = time.monotonic() + 5
+        while not condition() and time.monotonic() < deadline:
+            time.sleep(0.001)
+        return condition()
+    # The loop may be woken once more for the handshake.
+    for number in range(3):
+        assert poll(lambda: len(marks) > number)
+        is_freed = poll(lambda: marks[number]() is None)
+        sim.tick([408065])
+    done(is_freed)
+"""
+    assert program("kiteticker", source).result()
+
+
 ORDERS = PROXY + """
 from kiteticker import Sim
 with Sim(rate=0) as sim:

@@ -118,6 +118,9 @@ class Session:
                 )
                 if event is not None:
                     getattr(self, "_" + event[0])(*event[1:])
+                    # Its ticks are freed before the next are made, which then use the same memory,
+                    # while it is in the processor's caches.
+                    event = None
         finally:
             self._end()
 
