@@ -324,7 +324,8 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn mode(name: &str) -> PyResult<Mode> {
+/// Parses a mode.
+pub(crate) fn mode(name: &str) -> PyResult<Mode> {
     name.parse().map_err(|_| {
         PyValueError::new_err(format!(
             "mode is {name:?}; it must be \"full\", \"quote\" or \"ltp\""

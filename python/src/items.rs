@@ -10,7 +10,8 @@ use kite_wire::Packet;
 use kiteticker_feed::{Item, Notice, Reconnected};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBytes, PyDict, PyList, PyTuple, PyType};
 
 use crate::feed::{Plan, lock};
 use crate::ticks::TickBuilder;
@@ -207,6 +208,21 @@ fn has_connected(error: &OpenError) -> bool {
 }
 
 fn gap_tuple<'py>(py: Python<'py>, gap: &Gap) -> PyResult<Bound<'py, PyTuple>> {
+    let (since, until, missed, text) = gap_fields(py, gap)?;
+    (intern!(py, "gap"), since, until, missed, text).into_pyobject(py)
+}
+
+/// Returns a gap as the class `Gap`.
+pub(crate) fn gap_object<'py>(py: Python<'py>, gap: &Gap) -> PyResult<Bound<'py, PyAny>> {
+    static GAP: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    GAP.import(py, "kiteticker._events", "Gap")?.call1(gap_fields(py, gap)?)
+}
+
+/// Returns the times of a gap in Unix seconds, what was missed, and a text.
+fn gap_fields<'py>(
+    py: Python<'py>,
+    gap: &Gap,
+) -> PyResult<(f64, Option<f64>, Bound<'py, PyDict>, String)> {
     let missed = PyDict::new(py);
     for instrument in &gap.instruments {
         let volume = match instrument.volume {
@@ -216,6 +232,5 @@ fn gap_tuple<'py>(py: Python<'py>, gap: &Gap) -> PyResult<Bound<'py, PyTuple>> {
         missed.set_item(instrument.token, volume)?;
     }
     let seconds = |stamp: Stamp| stamp.to_unix_ns() as f64 / 1e9;
-    let (since, until) = (seconds(gap.last_heard), gap.resumed.map(seconds));
-    (intern!(py, "gap"), since, until, missed, gap.to_string()).into_pyobject(py)
+    Ok((seconds(gap.last_heard), gap.resumed.map(seconds), missed, gap.to_string()))
 }

@@ -43,6 +43,13 @@ pub(crate) struct Arguments {
     record_to: Option<std::path::PathBuf>,
 }
 
+impl Arguments {
+    /// Returns the URL of the proxy.
+    pub(crate) fn proxy_url(&self) -> Option<String> {
+        self.proxy.as_ref().map(|(host, port)| format!("http://{}:{port}", bracketed(host)))
+    }
+}
+
 impl Settings {
     pub(crate) fn new(credentials: Credentials, arguments: Arguments) -> PyResult<Self> {
         let mut endpoint = Endpoint::parse(&arguments.root).map_err(invalid)?;
@@ -102,14 +109,19 @@ fn tls(endpoint: &Endpoint, verify: bool) -> PyResult<Tls> {
     loopback_tls::unverified().map_err(invalid)
 }
 
-fn is_loopback(host: &str) -> bool {
+/// Returns whether a host is this machine.
+pub(crate) fn is_loopback(host: &str) -> bool {
     host == "localhost"
         || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 fn proxy(host: &str, port: u16) -> PyResult<Proxy> {
-    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-    Proxy::parse(&format!("{host}:{port}")).map_err(invalid)
+    Proxy::parse(&format!("{}:{port}", bracketed(host))).map_err(invalid)
+}
+
+/// Returns a host as it stands before a port.
+fn bracketed(host: &str) -> String {
+    if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
 }
 
 fn seconds(name: &str, value: f64) -> PyResult<Duration> {

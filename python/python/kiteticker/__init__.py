@@ -3,11 +3,51 @@
 `KiteTicker` is used like the class of the same name in kiteconnect:
 
     from kiteticker import KiteTicker
+
+`Stream` has the same ticks as something to iterate over, by `for` or `async for`.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from ._install import install
-from ._native import __version__, parse
+from ._native import Batch, Depth, DepthLevel, Tick, __version__, parse
 from ._sim import Replay, Sim
+from ._stream import Event, Events, Orders, Stream, StreamError, TokenRefused
 from ._ticker import ConnectResponse, Gap, KiteTicker
 
-__all__ = ["ConnectResponse", "Gap", "KiteTicker", "Replay", "Sim", "__version__", "install", "parse"]
+__all__ = [
+    "Batch",
+    "ConnectResponse",
+    "Depth",
+    "DepthLevel",
+    "Event",
+    "Events",
+    "Gap",
+    "KiteTicker",
+    "Orders",
+    "Replay",
+    "Sim",
+    "Stream",
+    "StreamError",
+    "Tick",
+    "TokenRefused",
+    "__version__",
+    "install",
+    "parse",
+]
+
+if TYPE_CHECKING:
+    from ._dtypes import FULL_DTYPE as FULL_DTYPE
+    from ._dtypes import INDEX_FULL_DTYPE as INDEX_FULL_DTYPE
+    from ._dtypes import INDEX_QUOTE_DTYPE as INDEX_QUOTE_DTYPE
+    from ._dtypes import LTP_DTYPE as LTP_DTYPE
+    from ._dtypes import QUOTE_DTYPE as QUOTE_DTYPE
+else:
+
+    def __getattr__(name: str) -> Any:
+        # Imported when it is used, because this package does not need numpy.
+        if name.endswith("_DTYPE"):
+            from . import _dtypes
+
+            return getattr(_dtypes, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,8 +1,24 @@
 import os
-from datetime import tzinfo
-from typing import Any, final
+from collections.abc import Iterator
+from datetime import datetime, tzinfo
+from typing import Any, Literal, final, overload
 
-__all__ = ["Feed", "Server", "__version__", "parse"]
+from ._events import Gap
+
+__all__ = [
+    "Batch",
+    "Closing",
+    "Depth",
+    "DepthLevel",
+    "Feed",
+    "Listener",
+    "Lookup",
+    "Server",
+    "Tick",
+    "Ticks",
+    "__version__",
+    "parse",
+]
 
 __version__: str
 
@@ -62,3 +78,205 @@ class Server:
     def subscriptions(self) -> list[dict[int, str]]: ...
     def wait_finished(self, timeout: float) -> bool: ...
     def stop(self) -> None: ...
+
+@final
+class Ticks:
+    """The connections of a stream, and what they have delivered."""
+
+    def __new__(
+        cls,
+        api_key: str,
+        access_token: str,
+        connections: int,
+        tz: tzinfo | None,
+        instruments_file: str | os.PathLike[str] | None,
+        settings: Any,
+    ) -> Ticks: ...
+    def look_up(self, names: list[str]) -> Lookup: ...
+    def begin(self) -> None: ...
+    def fileno(self) -> int: ...
+    def hush(self) -> None: ...
+    def take(self) -> Batch | None: ...
+    def notices(self) -> tuple[list[tuple[int, str]], tuple[bool, str] | None] | None: ...
+    def subscribe(self, wanted: list[tuple[int, str]]) -> None: ...
+    def unsubscribe(self, tokens: list[int]) -> None: ...
+    def set_subscriptions(self, wanted: list[tuple[int, str]]) -> None: ...
+    def subscriptions(self) -> dict[int, str]: ...
+    def events(self) -> Listener: ...
+    def orders(self) -> Listener: ...
+    def status(self) -> str: ...
+    def set_access_token(self, access_token: str) -> None: ...
+    def close(self) -> bool: ...
+    def closing(self) -> Closing: ...
+
+@final
+class Lookup:
+    """A look-up that runs on another thread."""
+
+    def fileno(self) -> int: ...
+    def hush(self) -> None: ...
+    def take(self) -> tuple[list[int], list[str]] | None: ...
+
+@final
+class Listener:
+    """Receives events or order updates."""
+
+    def fileno(self) -> int: ...
+    def hush(self) -> None: ...
+    def take_event(
+        self,
+    ) -> (
+        tuple[str, Literal["detail", "notice", "recovery", "warning", "error"], int | None, str]
+        | None
+    ): ...
+    def take_order(self) -> tuple[bytes | None, int] | None: ...
+
+@final
+class Closing:
+    """Waits for the end of a close."""
+
+    def fileno(self) -> int: ...
+    def hush(self) -> None: ...
+    def take(self) -> bool | None: ...
+
+@final
+class Batch:
+    """What a stream has received since the batch before: ticks, in the order of each connection, and
+    what is missing. A batch may have no ticks, if it reports a loss.
+
+    Ticks are decoded where they are read. A batch keeps the memory that the sockets were read into.
+    """
+
+    def __len__(self) -> int: ...
+    @overload
+    def __getitem__(self, index: int, /) -> Tick: ...
+    @overload
+    def __getitem__(self, index: slice, /) -> list[Tick]: ...
+    def __iter__(self) -> Iterator[Tick]: ...
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """Returns the ticks as `on_ticks` of a KiteTicker receives them."""
+
+    @property
+    def gaps(self) -> list[Gap]:
+        """What reconnects have missed, each reported once."""
+
+    @property
+    def lag(self) -> int:
+        """The number of ticks that were left out, because the program is too slow."""
+
+    @property
+    def lost_notices(self) -> int:
+        """The number of gaps and other notices that were left out, because the program is too slow:
+        more than 256 waited."""
+
+    @property
+    def frames(self) -> list[memoryview]:
+        """The frames as received, each as a buffer of its bytes, without a copy: the number of
+        packets in two bytes, and before each packet its length in two bytes."""
+
+    @property
+    def recv_unix_ns(self) -> list[int]:
+        """When each frame was received, in nanoseconds since the Unix epoch."""
+
+    def runs(
+        self, kind: Literal["full", "quote", "ltp", "index_full", "index_quote"] = "full"
+    ) -> list[memoryview]:
+        """Returns the packets of a kind as buffers without a copy, one for each sequence of adjacent
+        packets: `numpy.frombuffer(run, kiteticker.FULL_DTYPE)`."""
+
+@final
+class Tick:
+    """One tick. An attribute has the name and the meaning of its column in docs/export.md; it is None
+    if the mode of the tick does not carry it. Prices are in rupees. A tick can be kept: it has its
+    own 184 bytes."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+    @property
+    def recv_time(self) -> datetime: ...
+    @property
+    def recv_unix_ns(self) -> int:
+        """`recv_time` in nanoseconds since the Unix epoch."""
+
+    @property
+    def connection(self) -> int: ...
+    @property
+    def is_first(self) -> bool:
+        """Whether it is the first of its instrument after a subscribe, a change of the mode or a
+        reconnect: the newest values, no matter how old, rather than a trade."""
+
+    @property
+    def instrument_token(self) -> int: ...
+    @property
+    def symbol(self) -> str | None:
+        """The name, if the instrument was subscribed by its name."""
+
+    @property
+    def segment(self) -> str: ...
+    @property
+    def mode(self) -> str: ...
+    @property
+    def last_price(self) -> float: ...
+    @property
+    def last_quantity(self) -> int | None: ...
+    @property
+    def average_price(self) -> float | None: ...
+    @property
+    def volume(self) -> int | None: ...
+    @property
+    def total_buy_quantity(self) -> int | None: ...
+    @property
+    def total_sell_quantity(self) -> int | None: ...
+    @property
+    def open(self) -> float | None: ...
+    @property
+    def high(self) -> float | None: ...
+    @property
+    def low(self) -> float | None: ...
+    @property
+    def close(self) -> float | None: ...
+    @property
+    def change(self) -> float | None: ...
+    @property
+    def change_percent(self) -> float | None:
+        """Last price minus close in percent of the close; None if the close is 0."""
+
+    @property
+    def last_trade_time(self) -> datetime | None: ...
+    @property
+    def oi(self) -> int | None: ...
+    @property
+    def oi_day_high(self) -> int | None: ...
+    @property
+    def oi_day_low(self) -> int | None: ...
+    @property
+    def exchange_time(self) -> datetime | None: ...
+    @property
+    def depth(self) -> Depth | None: ...
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the tick as `on_ticks` of a KiteTicker receives it."""
+
+@final
+class Depth:
+    """Five bids, from the highest price, and five asks, from the lowest."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    @property
+    def bids(self) -> tuple[DepthLevel, ...]: ...
+    @property
+    def asks(self) -> tuple[DepthLevel, ...]: ...
+
+@final
+class DepthLevel:
+    """One level of market depth; its quantity is 0 if it is empty."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    @property
+    def price(self) -> float: ...
+    @property
+    def quantity(self) -> int: ...
+    @property
+    def orders(self) -> int: ...

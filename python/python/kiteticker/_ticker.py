@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import tzinfo
 from types import SimpleNamespace
 from typing import Any, ClassVar, SupportsIndex
-from urllib.parse import parse_qsl, unquote
 
+from ._credentials import Credentials
 from ._events import ConnectResponse, Gap
 from ._native import Feed
 from ._session import FINISH_S, Session
@@ -128,7 +128,7 @@ class KiteTicker:
         self.factory: Any = None
         self.websocket_thread: threading.Thread | None = None
 
-        self._credentials = _Credentials(api_key, access_token)
+        self._credentials = Credentials(api_key, access_token)
         self._session: Session | None = None
         self._opened: Feed | None = None
         self._lock = threading.RLock()
@@ -230,7 +230,7 @@ class KiteTicker:
         """Replaces the access token, from the next handshake on. A ticker that gave up connects
         again with it."""
         with self._lock:
-            self._credentials = _Credentials(self._credentials.api_key, access_token)
+            self._credentials = Credentials(self._credentials.api_key, access_token)
             session = self._running()
             if session is None:
                 return
@@ -341,30 +341,6 @@ class KiteTicker:
             settings,
         )
         return self._opened
-
-
-class _Credentials:
-    """Keeps the access token out of everything that is printed."""
-
-    __slots__ = ("api_key", "_access_token")
-
-    def __init__(self, api_key: str, access_token: str) -> None:
-        self.api_key = api_key
-        self._access_token = access_token
-
-    def __repr__(self) -> str:
-        return "<credentials>"
-
-    def __getstate__(self) -> object:
-        raise TypeError("credentials are not pickled")
-
-    def token(self) -> str:
-        """Returns the token, unescaped, since programs escape what goes into a URL by themselves."""
-        return unquote(self._access_token.partition("&")[0])
-
-    def parameters(self) -> list[tuple[str, str]]:
-        """Returns the parameters that were appended to the token."""
-        return parse_qsl(self._access_token.partition("&")[2])
 
 
 class _WebSocket:

@@ -1,0 +1,218 @@
+//! The class `Lookup`: finds the instruments that a program names, as `kite watch` does.
+//!
+//! The list may have to be fetched, which takes seconds; so that happens on another thread, and the
+//! program waits as it waits for ticks.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use kite_conn::{Credentials, Endpoint, ErrorChain};
+use kite_instruments::{Fetched, Instruments, KITE_INSTRUMENTS_URL, Loaded, Origin, Source};
+use kite_wire::plain::trimmed;
+use pyo3::exceptions::{PyOSError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+use tokio::runtime::Handle;
+
+use crate::feed::lock;
+use crate::stream::bell::Bell;
+use crate::stream::shown::Shown;
+
+/// Environment variable with another URL of the list, such as a mirror. The command reads it too.
+const URL_VARIABLE: &str = "KITE_INSTRUMENTS_URL";
+
+/// Where the names of a stream come from.
+#[derive(Debug)]
+pub(crate) struct Names {
+    file: Option<PathBuf>,
+    endpoint: Endpoint,
+    credentials: Credentials,
+    proxy: Option<String>,
+    /// The list, once it was loaded.
+    list: OnceLock<Instruments>,
+}
+
+/// What a look-up has found: instruments in the order of the names, and warnings of the list.
+type Found = Result<(Vec<(u32, String)>, Vec<String>), Failure>;
+
+/// Why names were not found.
+#[derive(Debug)]
+enum Failure {
+    /// There is no list.
+    List(String),
+    /// It does not have the names.
+    Names(String),
+}
+
+impl Names {
+    pub(crate) fn new(
+        file: Option<PathBuf>,
+        endpoint: Endpoint,
+        credentials: Credentials,
+        proxy: Option<String>,
+    ) -> Self {
+        Self { file, endpoint, credentials, proxy, list: OnceLock::new() }
+    }
+
+    fn find(&self, names: &[String]) -> Found {
+        let mut warnings = Vec::new();
+        let whole: Vec<String> = names.iter().map(|name| whole(name)).collect();
+        let simulated = built_in();
+        let list = match self.list.get() {
+            Some(list) => list,
+            // A server on this machine is a simulator, which has these names.
+            None if self.file.is_none()
+                && crate::settings::is_loopback(self.endpoint.host())
+                && simulated.resolve(&whole).is_ok() =>
+            {
+                simulated
+            }
+            None => {
+                let list = self.load(&mut warnings)?;
+                self.list.get_or_init(|| list)
+            }
+        };
+        let found = list.resolve(&whole).map_err(|error| Failure::Names(error.to_string()))?;
+        let named = found.iter().map(|one| (one.instrument_token, one.to_string()));
+        Ok((named.collect(), warnings))
+    }
+
+    fn load(&self, warnings: &mut Vec<String>) -> Result<Instruments, Failure> {
+        let loaded = match &self.file {
+            Some(path) => Instruments::from_file(path),
+            None => return self.fetch(warnings),
+        };
+        let loaded = loaded.map_err(|error| Failure::List(ErrorChain(&error).to_string()))?;
+        usable(loaded, warnings)
+    }
+
+    fn fetch(&self, warnings: &mut Vec<String>) -> Result<Instruments, Failure> {
+        let url = std::env::var(URL_VARIABLE).ok().filter(|url| !url.is_empty());
+        let mut source = Source::new().url(url.as_deref().unwrap_or(KITE_INSTRUMENTS_URL));
+        // Those of another server are none of Kite's.
+        if self.endpoint == Endpoint::default() {
+            let (key, token) = (self.credentials.api_key(), self.credentials.access_token());
+            source = source.ambient_credentials(key, token.expose());
+        }
+        if let Some(proxy) = &self.proxy {
+            source = source.proxy(proxy);
+        }
+        let Fetched { loaded, origin, .. } = source.today().map_err(|error| {
+            Failure::List(format!(
+                "cannot get the instrument list: {}; name instruments by their tokens, or pass \
+                 instruments_file",
+                ErrorChain(&error)
+            ))
+        })?;
+        match origin {
+            Origin::Stale { day, why, .. } => {
+                warnings.push(format!("using the instrument list of {day}: {}", ErrorChain(&why)));
+            }
+            Origin::Incomplete { day, .. } => warnings.push(format!(
+                "using the instrument list of {day}: today's has fewer than half of its rows"
+            )),
+            _ => {}
+        }
+        usable(loaded, warnings)
+    }
+}
+
+/// Warns of invalid rows, and returns the others.
+fn usable(loaded: Loaded, warnings: &mut Vec<String>) -> Result<Instruments, Failure> {
+    let (rows, invalid) = (loaded.row_count(), loaded.problem_count);
+    if loaded.instruments.is_empty() {
+        return Err(Failure::List(format!("none of {rows} rows of the instrument list is usable")));
+    }
+    if invalid > 0 {
+        warnings
+            .push(format!("{invalid} of {rows} rows in the instrument list skipped as invalid"));
+    }
+    Ok(loaded.instruments)
+}
+
+/// Adds the exchange to a symbol without one.
+fn whole(name: &str) -> String {
+    let name = trimmed(name);
+    if name.contains(':') { name.to_owned() } else { format!("NSE:{name}") }
+}
+
+/// Returns the instruments of the simulator that have names.
+fn built_in() -> &'static Instruments {
+    static LIST: OnceLock<Instruments> = OnceLock::new();
+    LIST.get_or_init(|| {
+        let mut csv = String::from("instrument_token,exchange,tradingsymbol\n");
+        for (token, name) in kite_sim::known_instruments() {
+            let (exchange, symbol) = name.split_once(':').unwrap_or(("NSE", name));
+            csv += &format!("{token},{exchange},{symbol}\n");
+        }
+        Instruments::from_csv(csv).map(|loaded| loaded.instruments).unwrap_or_default()
+    })
+}
+
+/// A look-up that runs on another thread.
+#[pyclass(frozen)]
+#[derive(Debug)]
+pub struct Lookup {
+    shown: Arc<Shown>,
+    bell: Arc<Bell>,
+    found: Arc<Mutex<Option<Found>>>,
+}
+
+impl Lookup {
+    pub(crate) fn begin(
+        names: &Arc<Names>,
+        wanted: Vec<String>,
+        shown: &Arc<Shown>,
+        runtime: &Handle,
+    ) -> PyResult<Self> {
+        let lookup = Self { shown: Arc::clone(shown), bell: Bell::new()?, found: Arc::default() };
+        let (names, has_list) = (Arc::clone(names), names.list.get().is_some());
+        let done = Done { bell: Arc::clone(&lookup.bell), found: Arc::clone(&lookup.found) };
+        let find = move || *lock(&done.found) = Some(names.find(&wanted));
+        if has_list {
+            find();
+        } else {
+            runtime.spawn_blocking(find);
+        }
+        Ok(lookup)
+    }
+}
+
+/// Reports the end of a look-up, also if it panics, so that nothing waits for ever.
+struct Done {
+    bell: Arc<Bell>,
+    found: Arc<Mutex<Option<Found>>>,
+}
+
+impl Drop for Done {
+    fn drop(&mut self) {
+        let failed = || Err(Failure::List("the look-up of names failed".to_owned()));
+        lock(&self.found).get_or_insert_with(failed);
+        self.bell.ring();
+    }
+}
+
+#[pymethods]
+impl Lookup {
+    fn fileno(&self) -> i64 {
+        self.bell.fileno()
+    }
+
+    fn hush(&self) {
+        self.bell.hush();
+    }
+
+    /// Returns the tokens in the order of the names, and warnings of the list; `None` if it is not
+    /// done.
+    fn take(&self, py: Python<'_>) -> PyResult<Option<(Vec<u32>, Vec<String>)>> {
+        let Some(found) = lock(&self.found).take() else { return Ok(None) };
+        let (named, warnings) = found.map_err(|failure| match failure {
+            Failure::List(text) => PyOSError::new_err(text),
+            Failure::Names(text) => PyValueError::new_err(text),
+        })?;
+        for (token, name) in &named {
+            self.shown.add_name(*token, PyString::new(py, name));
+        }
+        Ok(Some((named.into_iter().map(|(token, _)| token).collect(), warnings)))
+    }
+}
