@@ -132,6 +132,20 @@ def strategy_test(names):
     names["test_the_strategy_sees_ticks"]()
 
 
+def stream(names):
+    assert len(names["spreads"]) >= 10 and min(names["spreads"]) > 0, names["spreads"]
+
+
+def stream_asyncio(names):
+    assert all(1_000 < price < 2_000 for price in names["prices"]), names["prices"]
+
+
+def stream_tables(names):
+    assert {"NSE:INFY", "NSE:TCS", "NSE:RELIANCE"} >= set(names["last"]["symbol"]) > set()
+    full = names["table"].filter(mode="full")
+    equal(full["volume"].to_list(), names["volumes"].tolist())
+
+
 def largest(rows):
     """Returns the largest volume of each instrument."""
     volumes = {}
@@ -185,6 +199,9 @@ EXPECTED = {
     "kiteconnect": kiteconnect,
     "kiteticker": kiteconnect,
     "strategy-test": strategy_test,
+    "stream": stream,
+    "stream-asyncio": stream_asyncio,
+    "stream-tables": stream_tables,
 }
 
 

@@ -3,7 +3,7 @@
 //! The package's classes are written in Python, in `python/kiteticker`. This module opens the
 //! sockets, keeps them open, and turns frames into lists of dicts. Only a thread that calls
 //! [`Feed::next`] runs Python code; the sockets are on a thread of their own, which never attaches
-//! to the interpreter. A [`Ticks`] is read without waiting in native code.
+//! to the interpreter. A [`Connections`] is read without waiting in native code.
 
 pub mod arrow;
 mod feed;
@@ -24,7 +24,9 @@ use pyo3::prelude::*;
 
 pub use feed::Feed;
 pub use sim::Server;
-pub use stream::{Batch, BatchIterator, Closing, Depth, DepthLevel, Listener, Lookup, Tick, Ticks};
+pub use stream::{
+    Batch, BatchIterator, Closing, Connections, Depth, DepthLevel, Listener, Lookup, Table, Tick,
+};
 
 /// The address of the module `sys` of the interpreter that imported this module first.
 static INTERPRETER: OnceLock<usize> = OnceLock::new();
@@ -43,11 +45,12 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_function(wrap_pyfunction!(parse::parse, module)?)?;
     module.add_class::<Server>()?;
-    module.add_class::<Ticks>()?;
+    module.add_class::<Connections>()?;
     module.add_class::<Listener>()?;
     module.add_class::<Lookup>()?;
     module.add_class::<Closing>()?;
     module.add_class::<Batch>()?;
+    module.add_class::<Table>()?;
     module.add_class::<Tick>()?;
     module.add_class::<Depth>()?;
     module.add_class::<DepthLevel>()?;

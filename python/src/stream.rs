@@ -12,6 +12,7 @@ mod listener;
 mod names;
 mod shown;
 mod subscriptions;
+mod table;
 mod tick;
 
 use std::collections::BTreeMap;
@@ -20,7 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::{Context, Poll, Wake, Waker};
 
-use kite_conn::{Event, ParkReason};
+use kite_conn::{Event, ParkReason, Reconnect};
 use kite_manager::{Events, Manager, ManagerConfig, ManagerEvent, StreamConfig, Tap, TickStream};
 use kite_tape::{Recorder, Source as TapeSource};
 use pyo3::exceptions::{PyEOFError, PyRuntimeError, PyValueError};
@@ -39,6 +40,7 @@ pub use listener::Listener;
 pub use names::Lookup;
 use names::Names;
 use shown::Shown;
+pub use table::Table;
 pub use tick::Tick;
 
 /// Frames that a batch has at most. Further ones are in the next batch.
@@ -47,7 +49,7 @@ const MAX_FRAMES: usize = 256;
 /// The connections of a stream, and what they have delivered.
 #[pyclass(frozen)]
 #[derive(Debug)]
-pub struct Ticks {
+pub struct Connections {
     process: u32,
     runtime: Handle,
     manager: Manager,
@@ -91,10 +93,9 @@ impl Wake for News {
 type Notices = (Vec<(u8, String)>, Option<(bool, String)>);
 
 #[pymethods]
-impl Ticks {
+impl Connections {
     /// Prepares the connections; opens none.
     #[new]
-    #[expect(clippy::too_many_arguments, reason = "the arguments of the class in Python")]
     fn new(
         py: Python<'_>,
         api_key: String,
@@ -106,8 +107,11 @@ impl Ticks {
     ) -> PyResult<Self> {
         let proxy = settings.proxy_url();
         let credentials = kite_conn::Credentials::new(api_key, access_token);
-        let Settings { credentials, connection, lane, recorder } =
+        let Settings { credentials, mut connection, lane, recorder } =
             Settings::new(credentials, settings)?;
+        // Random delays, so that clients do not reconnect all together.
+        let delay_cap = connection.reconnect.delay_cap;
+        connection.reconnect = Reconnect { delay_cap, ..Reconnect::default() };
         let endpoint = connection.endpoint.clone();
         let tapes = recorder.clone();
         let tap = Tap::new(move |seat| {
@@ -298,7 +302,7 @@ impl Ticks {
     }
 }
 
-impl Ticks {
+impl Connections {
     /// Locks what batches are taken with. Never waits: a thread that holds it may be waiting for the
     /// interpreter.
     fn receiving(&self) -> PyResult<MutexGuard<'_, Option<Receiving>>> {
@@ -323,7 +327,7 @@ impl Ticks {
     }
 }
 
-impl Drop for Ticks {
+impl Drop for Connections {
     /// Closes the sockets. In the child of a fork they are the parent's, whose threads do not exist
     /// there.
     fn drop(&mut self) {

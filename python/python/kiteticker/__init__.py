@@ -10,7 +10,7 @@
 from typing import TYPE_CHECKING, Any
 
 from ._install import install
-from ._native import Batch, Depth, DepthLevel, Tick, __version__, parse
+from ._native import Batch, Depth, DepthLevel, Table, Tick, __version__, parse
 from ._sim import Replay, Sim
 from ._stream import Event, Events, Orders, Stream, StreamError, TokenRefused
 from ._ticker import ConnectResponse, Gap, KiteTicker
@@ -29,6 +29,7 @@ __all__ = [
     "Sim",
     "Stream",
     "StreamError",
+    "Table",
     "Tick",
     "TokenRefused",
     "__version__",

@@ -1,5 +1,5 @@
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, tzinfo
 from typing import Any, Literal, final, overload
 
@@ -8,14 +8,15 @@ from ._events import Gap
 __all__ = [
     "Batch",
     "Closing",
+    "Connections",
     "Depth",
     "DepthLevel",
     "Feed",
     "Listener",
     "Lookup",
     "Server",
+    "Table",
     "Tick",
-    "Ticks",
     "__version__",
     "parse",
 ]
@@ -80,7 +81,7 @@ class Server:
     def stop(self) -> None: ...
 
 @final
-class Ticks:
+class Connections:
     """The connections of a stream, and what they have delivered."""
 
     def __new__(
@@ -91,7 +92,7 @@ class Ticks:
         tz: tzinfo | None,
         instruments_file: str | os.PathLike[str] | None,
         settings: Any,
-    ) -> Ticks: ...
+    ) -> Connections: ...
     def look_up(self, names: list[str]) -> Lookup: ...
     def begin(self) -> None: ...
     def fileno(self) -> int: ...
@@ -144,7 +145,7 @@ class Batch:
     """What a stream has received since the batch before: ticks, in the order of each connection, and
     what is missing. A batch may have no ticks, if it reports a loss.
 
-    Ticks are decoded where they are read. A batch keeps the memory that the sockets were read into.
+    Connections are decoded where they are read. A batch keeps the memory that the sockets were read into.
     """
 
     def __len__(self) -> int: ...
@@ -183,6 +184,26 @@ class Batch:
     ) -> list[memoryview]:
         """Returns the packets of a kind as buffers without a copy, one for each sequence of adjacent
         packets: `numpy.frombuffer(run, kiteticker.FULL_DTYPE)`."""
+
+    def table(
+        self,
+        columns: Sequence[str] | None = None,
+        *,
+        prices: Literal["decimal", "float"] = "decimal",
+    ) -> Table:
+        """Returns the ticks with these columns of docs/export.md, by default all."""
+
+    def __arrow_c_array__(self, requested_schema: Any = None) -> tuple[Any, Any]: ...
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any: ...
+
+@final
+class Table:
+    """Chosen columns of a batch, for `polars.DataFrame`, `pyarrow.table`, DuckDB and everything else
+    that reads Arrow's PyCapsule interface."""
+
+    def __arrow_c_schema__(self) -> Any: ...
+    def __arrow_c_array__(self, requested_schema: Any = None) -> tuple[Any, Any]: ...
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any: ...
 
 @final
 class Tick:

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 from typing import Any, ClassVar, Literal, Self, SupportsIndex, TypeAlias, TypeVar
 
 from ._credentials import Credentials
-from ._native import Batch, Listener, Ticks
+from ._native import Batch, Listener, Connections
 from ._receiver import Receiver
 from ._tokens import tokens_of
 from ._waiting import Steps, run, run_async
@@ -35,7 +35,7 @@ FINISH_S = 5.0
 
 
 class StreamError(Exception):
-    """No connection of a stream makes further attempts."""
+    """No connection of a stream makes further attempts, or the stream was closed."""
 
 
 class TokenRefused(StreamError):
@@ -109,11 +109,11 @@ class Stream(Receiver[Batch]):
         for mode in wanted.values():
             _check_mode(mode)
         names, tokens = _divided(wanted)
-        token, in_token = Credentials(api_key, access_token).split()
+        credentials = Credentials(api_key, access_token)
         self.root = root or self.ROOT_URI
         settings = SimpleNamespace(
             root=self.root,
-            query=[*in_token, *(query or {}).items()],
+            query=[*credentials.parameters(), *(query or {}).items()],
             reconnect=True,
             max_delay=reconnect_max_delay,
             connect_timeout=connect_timeout,
@@ -124,7 +124,7 @@ class Stream(Receiver[Batch]):
         )
         if connections is None:
             connections = min(max(1, -(-len(wanted) // PER_CONNECTION)), MAX_CONNECTIONS)
-        self._native = Ticks(api_key, token, connections, tz, instruments_file, settings)
+        self._native = Connections(api_key, credentials.token(), connections, tz, instruments_file, settings)
         super().__init__(self._native)
         self._native.subscribe([(token, wanted[key]) for key, token in tokens.items()])
         # Looked up when the stream is opened.
@@ -141,8 +141,10 @@ class Stream(Receiver[Batch]):
         """Looks the names up, and begins to open the connections. Does nothing if they are open.
 
         Returning does not mean that the connections are up: they keep trying until the stream is
-        closed. Raises ValueError for names that are not in the list, OSError if there is no list.
+        closed. Raises ValueError for names that are not in the list, OSError if there is no list,
+        StreamError if the stream was closed.
         """
+        self._check_closed()
         run(self._opening())
 
     def close(self) -> None:
@@ -168,6 +170,7 @@ class Stream(Receiver[Batch]):
         self.close()
 
     async def __aenter__(self) -> Self:
+        self._check_closed()
         await run_async(self._opening())
         return self
 
@@ -202,7 +205,7 @@ class Stream(Receiver[Batch]):
         """Replaces the access token. Connections that wait or gave up retry immediately with it;
         open ones stay open."""
         self._failure = None
-        self._native.set_access_token(Credentials("", access_token).split()[0])
+        self._native.set_access_token(Credentials("", access_token).token())
 
     def events(self) -> Events:
         """Returns an iterator over what happens to the connections from now on."""
@@ -229,6 +232,10 @@ class Stream(Receiver[Batch]):
                 log.log(level, "%s", text)
         return batch
 
+    def _check_closed(self) -> None:
+        if self._is_closed:
+            raise StreamError("the stream was closed; create another")
+
     def _check_failure(self) -> None:
         if self._failure is None:
             return
@@ -237,6 +244,8 @@ class Stream(Receiver[Batch]):
 
     def _opening(self) -> Steps[None]:
         if self._is_closed:
+            if not self._is_open:
+                raise EOFError
             return
         if self._names:
             names, self._names = self._names, {}

@@ -3,16 +3,20 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use arrow_array::RecordBatch;
 use bytes::Bytes;
 use kite_conn::Gap;
 use kite_manager::{StreamItem, TaggedBatch};
+use kite_wire::tape::{Received, Source};
 use kite_wire::{Packet, PacketKind};
-use pyo3::exceptions::{PyIndexError, PyValueError};
+use pyo3::exceptions::{PyIndexError, PyOverflowError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyMemoryView, PySlice};
+use pyo3::types::{PyCapsule, PyDict, PyList, PyMemoryView, PySlice};
 
+use crate::arrow;
 use crate::items::gap_object;
 use crate::stream::shown::Shown;
+use crate::stream::table::{self, Table};
 use crate::stream::tick::Tick;
 
 /// Bytes of the length before each packet of a frame.
@@ -71,6 +75,20 @@ impl Batch {
         }
     }
 
+    /// Returns the packets with the times and connections of their frames.
+    pub(crate) fn packets(&self) -> impl Iterator<Item = (Received, Packet<'_>)> {
+        self.frames.iter().flat_map(|tagged| {
+            // An account has at most three connections.
+            let source = Source { account: 0, connection: tagged.connection as u8 };
+            let received = Received { recv_unix_ns: tagged.batch.received.to_unix_ns(), source };
+            tagged.packets().map(move |packet| (received, packet))
+        })
+    }
+
+    pub(crate) fn shown(&self) -> &Shown {
+        &self.shown
+    }
+
     fn add_frame(&mut self, frame: TaggedBatch) {
         self.ticks += frame.batch.ticks.len();
         self.frames.push(frame);
@@ -110,6 +128,11 @@ impl Batch {
         places.into_boxed_slice()
     }
 
+    /// Returns the ticks as a table.
+    fn all_columns(&self) -> PyResult<RecordBatch> {
+        self.shown.table(self.packets()).map_err(table::failed)
+    }
+
     /// Returns the parts of the frames that consist of packets of this kind, with their prefixes.
     fn runs_of(&self, kind: PacketKind) -> Vec<Bytes> {
         let (mut runs, len) = (Vec::new(), kind.packet_len());
@@ -146,11 +169,13 @@ impl Batch {
             let ticks: Vec<Tick> = numbers.filter_map(|it| self.tick(it as usize)).collect();
             return Ok(PyList::new(py, ticks)?.into_any());
         }
-        let index: isize = index.extract()?;
+        let index: isize = index.extract().map_err(|error: PyErr| {
+            if error.is_instance_of::<PyOverflowError>(py) { out_of_range() } else { error }
+        })?;
         let number =
             if index < 0 { self.ticks.checked_add_signed(index) } else { Some(index as usize) };
         let tick = number.and_then(|number| self.tick(number));
-        let tick = tick.ok_or_else(|| PyIndexError::new_err("batch index out of range"))?;
+        let tick = tick.ok_or_else(out_of_range)?;
         Ok(Bound::new(py, tick)?.into_any())
     }
 
@@ -202,6 +227,30 @@ impl Batch {
         self.lost_notices
     }
 
+    /// Chooses the columns of the table and the type of its prices.
+    #[pyo3(signature = (columns = None, *, prices = "decimal"))]
+    fn table(slf: Bound<'_, Self>, columns: Option<Vec<String>>, prices: &str) -> PyResult<Table> {
+        Table::new(slf, columns, prices)
+    }
+
+    #[pyo3(signature = (requested_schema = None))]
+    fn __arrow_c_array__<'py>(
+        &self,
+        py: Python<'py>,
+        requested_schema: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<(Bound<'py, PyCapsule>, Bound<'py, PyCapsule>)> {
+        arrow::array(py, self.all_columns()?, requested_schema)
+    }
+
+    #[pyo3(signature = (requested_schema = None))]
+    fn __arrow_c_stream__<'py>(
+        &self,
+        py: Python<'py>,
+        requested_schema: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyCapsule>> {
+        arrow::stream_of(py, self.all_columns()?, requested_schema)
+    }
+
     fn __repr__(&self) -> String {
         let (ticks, frames) = (self.ticks, self.frames.len());
         format!("<Batch of {ticks} ticks in {frames} frames>")
@@ -229,6 +278,10 @@ impl BatchIterator {
     fn __length_hint__(&self) -> usize {
         self.batch.get().ticks.saturating_sub(self.next.load(Ordering::Relaxed))
     }
+}
+
+fn out_of_range() -> PyErr {
+    PyIndexError::new_err("batch index out of range")
 }
 
 fn view(py: Python<'_>, bytes: Bytes) -> PyResult<Bound<'_, PyMemoryView>> {

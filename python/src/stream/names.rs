@@ -11,7 +11,6 @@ use kite_instruments::{Fetched, Instruments, KITE_INSTRUMENTS_URL, Loaded, Origi
 use kite_wire::plain::trimmed;
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyString;
 use tokio::runtime::Handle;
 
 use crate::feed::lock;
@@ -204,15 +203,14 @@ impl Lookup {
 
     /// Returns the tokens in the order of the names, and warnings of the list; `None` if it is not
     /// done.
-    fn take(&self, py: Python<'_>) -> PyResult<Option<(Vec<u32>, Vec<String>)>> {
+    fn take(&self) -> PyResult<Option<(Vec<u32>, Vec<String>)>> {
         let Some(found) = lock(&self.found).take() else { return Ok(None) };
         let (named, warnings) = found.map_err(|failure| match failure {
             Failure::List(text) => PyOSError::new_err(text),
             Failure::Names(text) => PyValueError::new_err(text),
         })?;
-        for (token, name) in &named {
-            self.shown.add_name(*token, PyString::new(py, name));
-        }
-        Ok(Some((named.into_iter().map(|(token, _)| token).collect(), warnings)))
+        let tokens = named.iter().map(|(token, _)| *token).collect();
+        self.shown.add_names(named);
+        Ok(Some((tokens, warnings)))
     }
 }

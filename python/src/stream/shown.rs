@@ -3,12 +3,15 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
+use arrow_array::RecordBatch;
 use kite_conn::{Batch, Stamp};
+use kite_export::{EncodeFailure, TickBatches, TickSchema};
 use kite_wire::Packet;
+use kite_wire::tape::Received;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyString, PyType};
+use pyo3::types::{PyDict, PyType};
 
 use crate::feed::lock;
 use crate::ticks::TickBuilder;
@@ -21,24 +24,51 @@ pub(crate) struct Shown {
     zone: Option<Py<PyAny>>,
     builder: Mutex<TickBuilder>,
     /// The names of instruments that were subscribed by name.
-    names: Mutex<HashMap<u32, Py<PyString>>>,
+    names: Arc<Mutex<HashMap<u32, String>>>,
+    /// Builds tables with all columns; `None` until it is used with the present names.
+    tables: Mutex<Option<TickBatches>>,
 }
 
 impl Shown {
     pub(crate) fn new(py: Python<'_>, zone: Option<Py<PyAny>>) -> PyResult<Arc<Self>> {
         let builder = TickBuilder::new(py, zone.as_ref().map(|zone| zone.clone_ref(py)))?;
-        Ok(Arc::new(Self { zone, builder: Mutex::new(builder), names: Mutex::default() }))
+        Ok(Arc::new(Self {
+            zone,
+            builder: Mutex::new(builder),
+            names: Arc::default(),
+            tables: Mutex::default(),
+        }))
     }
 
-    /// Adds the name of an instrument.
-    pub(crate) fn add_name(&self, token: u32, name: Bound<'_, PyString>) {
-        // The one that it replaces is dropped after the lock.
-        let _replaced = lock(&self.names).insert(token, name.unbind());
+    /// Adds names of instruments.
+    pub(crate) fn add_names(&self, named: impl IntoIterator<Item = (u32, String)>) {
+        lock(&self.names).extend(named);
+        // It keeps the names that it has looked up.
+        *lock(&self.tables) = None;
     }
 
     /// Returns the name of an instrument, if it was subscribed by name.
-    pub(crate) fn name<'py>(&self, py: Python<'py>, token: u32) -> Option<Bound<'py, PyString>> {
-        lock(&self.names).get(&token).map(|name| name.bind(py).clone())
+    pub(crate) fn name(&self, token: u32) -> Option<String> {
+        lock(&self.names).get(&token).cloned()
+    }
+
+    /// Returns the schema of tables with all columns.
+    pub(crate) fn schema(&self) -> TickSchema {
+        let names = Arc::clone(&self.names);
+        TickSchema::new().symbols(move |_, token| lock(&names).get(&token).cloned())
+    }
+
+    /// Builds a table with all columns.
+    pub(crate) fn table<'p>(
+        &self,
+        packets: impl Iterator<Item = (Received, Packet<'p>)>,
+    ) -> Result<RecordBatch, EncodeFailure> {
+        // Taken, not held, so that nothing waits.
+        let kept = lock(&self.tables).take();
+        let mut tables = kept.unwrap_or_else(|| TickBatches::new(&self.schema()));
+        let table = tables.build(packets);
+        *lock(&self.tables) = Some(tables);
+        table
     }
 
     /// Returns a time in whole seconds since the Unix epoch.

@@ -6,10 +6,10 @@ use kite_manager::Mode;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use super::{Ticks, check_process};
+use super::{Connections, check_process};
 use crate::feed::{lock, mode};
 
-impl Ticks {
+impl Connections {
     /// Changes all or nothing.
     pub(super) fn change(&self, change: impl FnOnce(&mut BTreeMap<u32, Mode>)) -> PyResult<()> {
         let _alone = lock(&self.subscribing);

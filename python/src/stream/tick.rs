@@ -82,8 +82,8 @@ impl Tick {
     }
 
     #[getter]
-    fn symbol<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyString>> {
-        self.shown.name(py, self.packet().instrument_token())
+    fn symbol(&self) -> Option<String> {
+        self.shown.name(self.packet().instrument_token())
     }
 
     #[getter]
@@ -202,12 +202,9 @@ impl Tick {
         self.received.as_nanos() ^ u64::from(self.packet().instrument_token())
     }
 
-    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+    fn __repr__(&self) -> String {
         let packet = self.packet();
-        let name = match self.symbol(py) {
-            Some(symbol) => symbol.to_cow()?.into_owned(),
-            None => packet.instrument_token().to_string(),
-        };
-        Ok(format!("<Tick {name} {} {}>", self.kind.mode(), packet.last_price()))
+        let name = self.symbol().unwrap_or_else(|| packet.instrument_token().to_string());
+        format!("<Tick {name} {} {}>", self.kind.mode(), packet.last_price())
     }
 }
