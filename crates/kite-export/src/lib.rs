@@ -107,6 +107,8 @@ pub use kite_candles;
 #[cfg(feature = "files")]
 pub use memory::Batches;
 #[cfg(feature = "files")]
+pub use output::write_file;
+#[cfg(feature = "files")]
 pub use partition::Partition;
 #[cfg(feature = "files")]
 pub use run::Progress;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{ExportError, Target};
 use crate::permit::Permit;
-use crate::scratch::State;
+use crate::scratch::{Scratch, State};
 
 /// Distinguishes the temporary files of one process.
 static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -61,6 +61,34 @@ impl OutputFile {
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// Writes a file that appears under its name only when it is complete. With `overwrite` it replaces a
+/// regular file that is no tape.
+///
+/// # Errors
+/// Returns an error if the path must not be written, or the file cannot be. A file that was there
+/// stays as it is then.
+///
+/// # Examples
+/// ```
+/// # let directory = tempfile::tempdir()?;
+/// # let path = directory.path().join("chart.svg");
+/// kite_export::write_file(&path, b"<svg/>", false, &kite_export::Scratch::new())?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn write_file(
+    path: &Path,
+    bytes: &[u8],
+    overwrite: bool,
+    scratch: &Scratch,
+) -> Result<(), ExportError> {
+    let permit = Permit { overwrite, scratch: scratch.clone(), ..Permit::default() };
+    let mut file = OutputFile::create(path, &permit)?;
+    let target = || Target::File(path.to_path_buf());
+    file.write_all(bytes).map_err(|source| ExportError::Write { target: target(), source })?;
+    file.sync()?;
+    file.persist(&*scratch.hold()?).map(drop)
 }
 
 /// Returns a hidden name for a file or directory that is not complete.

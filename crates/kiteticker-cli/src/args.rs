@@ -37,6 +37,7 @@ Start here:
   kite replay tapes --speed 10            serve it to any client
   kite export tapes --to day.parquet
   kite candles tapes --every 5m --to bars.parquet
+  kite chart tapes NSE:INFY               its candles in the terminal
   kite cut tapes --from 09:15 --until 15:30 --to session
 
 With an account:
@@ -93,6 +94,7 @@ pub(crate) enum Command {
     Inspect(commands::inspect::Inspect),
     Export(commands::export::ExportArgs),
     Candles(commands::candles::CandlesArgs),
+    Chart(commands::chart::ChartArgs),
     Cut(commands::edit::CutArgs),
     Merge(commands::edit::Merge),
     Repair(commands::edit::Repair),

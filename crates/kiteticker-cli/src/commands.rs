@@ -1,6 +1,7 @@
 //! The commands and their arguments.
 
 pub(crate) mod candles;
+pub(crate) mod chart;
 pub(crate) mod completions;
 pub(crate) mod demo;
 pub(crate) mod doctor;

@@ -7,6 +7,7 @@
 mod args;
 mod bars;
 mod blocking;
+mod chart;
 mod clients;
 mod commands;
 mod console;
@@ -87,6 +88,7 @@ fn run(mut cli: Cli, output: Output) -> Result<Status, CliError> {
             Command::Inspect(args) => commands::inspect::run(args, output, stop).await,
             Command::Export(args) => commands::export::run(args, output, stop).await,
             Command::Candles(args) => commands::candles::run(args, output, stop).await,
+            Command::Chart(args) => commands::chart::run(args, output, stop).await,
             Command::Cut(args) => commands::edit::cut(args, output, stop).await,
             Command::Merge(args) => commands::edit::merge(args, output, stop).await,
             Command::Repair(args) => commands::edit::repair(args, output, stop).await,

@@ -1,7 +1,7 @@
 //! The live table in the terminal, or lines if there is no terminal.
 
 mod app;
-mod chart;
+pub(crate) mod chart;
 mod columns;
 mod effects;
 mod health;

@@ -18,6 +18,13 @@ pub(crate) struct BarArgs {
     /// Also make bars without trades, at the previous close
     #[arg(long)]
     fill: bool,
+    #[command(flatten)]
+    placing: PlacingArgs,
+}
+
+/// Which trades are in which bar.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct PlacingArgs {
     /// Also make bars of the pre-open, before the session starts
     #[arg(long)]
     pre_open: bool,
@@ -32,10 +39,17 @@ pub(crate) struct BarArgs {
 impl BarArgs {
     /// Returns the configuration for bars of this length.
     pub(crate) fn config(&self, every: Every, names: &Names) -> Result<Config, CliError> {
-        let mut config = Config::default();
-        config.every = every;
+        let mut config = self.placing.config(every, names)?;
         config.build_with_no_updates = self.fill;
-        config.pre_open = self.pre_open;
+        Ok(config)
+    }
+}
+
+impl PlacingArgs {
+    /// Returns the configuration for bars of this length, without empty ones.
+    pub(crate) fn config(&self, every: Every, names: &Names) -> Result<Config, CliError> {
+        let mut config = Config::default();
+        (config.every, config.pre_open) = (every, self.pre_open);
         if let Some(grace) = self.grace {
             config.grace = grace;
         }

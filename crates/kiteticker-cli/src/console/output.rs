@@ -136,6 +136,13 @@ impl Output {
         self.width.unwrap_or(80)
     }
 
+    /// Returns the width and the height for charts as large as the terminal on standard output;
+    /// 80 by 24 without one.
+    pub(crate) fn screen(&self) -> (usize, usize) {
+        let size = self.width.and_then(|_| terminal_size()).filter(|size| size.0 > 0 && size.1 > 0);
+        size.unwrap_or((80, 24))
+    }
+
     /// Returns the width for lines on standard error.
     pub(crate) fn columns_err(&self) -> usize {
         terminal_width().unwrap_or(80).max(20)
@@ -195,7 +202,12 @@ fn is_utf8_locale() -> bool {
 }
 
 fn terminal_width() -> Option<usize> {
-    ratatui::crossterm::terminal::size().ok().map(|(columns, _)| usize::from(columns))
+    terminal_size().map(|(columns, _)| columns)
+}
+
+fn terminal_size() -> Option<(usize, usize)> {
+    let size = ratatui::crossterm::terminal::size().ok();
+    size.map(|(columns, lines)| (usize::from(columns), usize::from(lines)))
 }
 
 fn wrap(text: &str, width: usize, indent: usize) -> String {

@@ -3,6 +3,7 @@
 
 mod admission;
 mod candles;
+mod chart;
 mod clean;
 mod clients;
 mod commands;
