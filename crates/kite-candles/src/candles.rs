@@ -6,7 +6,7 @@ use core::time::Duration;
 use kite_wire::ist::Day;
 use kite_wire::{Packet, TokenMap};
 
-use crate::bar::Item;
+use crate::bar::{Bar, Item};
 use crate::counts::Counts;
 use crate::every::Every;
 use crate::grid::Grid;
@@ -294,6 +294,14 @@ impl Candles {
             instrument.finish(now, &self.rules, out);
         }
         self.counts
+    }
+
+    /// Returns the newest bars of an instrument, which packets can still change, by start, each as it
+    /// is so far. The last of them has usually not ended.
+    pub fn newest(&self, instrument_token: u32) -> impl Iterator<Item = Bar> {
+        let at = self.index.get(instrument_token).copied();
+        let instrument = at.and_then(|at| self.instruments.get(at as usize));
+        instrument.into_iter().flat_map(Instrument::newest_bars)
     }
 
     /// Returns what was counted so far.

@@ -68,6 +68,11 @@ impl Instrument {
         }
     }
 
+    /// Returns the bars that can still change, by start, as they are so far.
+    pub(crate) fn newest_bars(&self) -> impl Iterator<Item = Bar> {
+        self.kept.so_far(&self.gaps)
+    }
+
     pub(crate) fn on_packet(
         &mut self,
         mut now: Snapshot,

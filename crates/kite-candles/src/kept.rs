@@ -47,13 +47,19 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
-    /// Passes on the bar if it differs from what was passed on last.
-    fn pass_on(&mut self, gaps: &Gaps, out: &mut impl FnMut(Item)) {
-        self.touched = false;
+    /// Returns the bar with what it misses.
+    fn so_far(&self, gaps: &Gaps) -> Bar {
         let missed_ns = self.missed_ns.saturating_add(gaps.open_within(self.watched));
         let mut bar = self.bar;
         bar.missed_ms = missed_ns / NS_PER_MS;
         bar.flags.set_if(Flags::GAP, missed_ns > 0);
+        bar
+    }
+
+    /// Passes on the bar if it differs from what was passed on last.
+    fn pass_on(&mut self, gaps: &Gaps, out: &mut impl FnMut(Item)) {
+        self.touched = false;
+        let bar = self.so_far(gaps);
         match self.passed_on.replace(bar) {
             None => out(Item::Bar(bar)),
             Some(before) if before != bar => out(Item::Correction(bar)),
@@ -71,6 +77,11 @@ pub(crate) struct KeptBars {
 impl KeptBars {
     pub(crate) fn newest(&self) -> Option<&Kept> {
         self.bars.last()
+    }
+
+    /// Returns the bars, each with what it misses.
+    pub(crate) fn so_far(&self, gaps: &Gaps) -> impl Iterator<Item = Bar> {
+        self.bars.iter().map(|kept| kept.so_far(gaps))
     }
 
     pub(crate) fn newest_mut(&mut self) -> Option<&mut Kept> {

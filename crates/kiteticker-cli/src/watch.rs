@@ -3,6 +3,7 @@
 mod app;
 pub(crate) mod chart;
 mod columns;
+mod day;
 mod effects;
 mod health;
 mod help;
@@ -25,8 +26,7 @@ mod wrapping;
 use std::io::{self, IsTerminal as _};
 use std::time::{Duration, Instant};
 
-use kite_conn::Batch;
-use kite_manager::{Manager, StreamItem};
+use kite_manager::{Manager, StreamItem, TaggedBatch};
 use kite_sim::Sim;
 use kite_wire::Mode;
 use tokio::time::timeout;
@@ -241,22 +241,27 @@ fn take_ticks(app: &mut App, inputs: &mut Inputs<'_>, first: Option<StreamItem>)
     let mut next = first.or_else(|| inputs.try_ticks());
     while let Some(item) = next {
         match item {
-            StreamItem::Ticks(ticks) => take_batch(app, &ticks.batch, now),
+            StreamItem::Ticks(ticks) => take_batch(app, &ticks, now),
             StreamItem::Conflated { ticks, replaced } => {
-                app.on_lag(replaced);
-                take_batch(app, &ticks.batch, now);
+                app.on_replaced(ticks.connection, replaced);
+                take_batch(app, &ticks, now);
             }
-            StreamItem::Dropped { ticks, .. } => app.on_lag(ticks),
+            StreamItem::Dropped { connection, ticks, .. } => app.on_replaced(connection, ticks),
+            StreamItem::Down { connection, last_heard, .. } => {
+                app.on_down(connection, last_heard.to_unix_ns());
+            }
             _ => {}
         }
         next = if now.elapsed() < TICK_BUDGET { inputs.try_ticks() } else { None };
     }
 }
 
-fn take_batch(app: &mut App, batch: &Batch, now: Instant) {
-    let received = batch.received.to_instant();
-    for packet in batch.ticks.packets() {
-        app.on_packet(packet, received, now);
+fn take_batch(app: &mut App, ticks: &TaggedBatch, now: Instant) {
+    let received = ticks.batch.received;
+    let (instant, unix_ns) = (received.to_instant(), received.to_unix_ns());
+    for packet in ticks.packets() {
+        app.on_packet(packet, instant, now);
+        app.on_traded(ticks.connection, packet, unix_ns);
     }
 }
 

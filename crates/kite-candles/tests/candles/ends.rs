@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use kite_candles::{Candles, Config, ConfigError, Every, Flags, Item};
 
-use super::feed::{Feed, assert_flags, live, ns, ohlc, start};
+use super::feed::{Feed, INFY, NIFTY, assert_flags, live, ns, ohlc, start};
 
 #[test]
 fn a_bar_ends_on_time_though_nothing_comes() {
@@ -19,6 +19,25 @@ fn a_bar_ends_on_time_though_nothing_comes() {
     assert_eq!(feed.candles.next_due_unix_ns(), None);
     feed.advance("10:09:00");
     assert_eq!(feed.items.len(), 1);
+}
+
+#[test]
+fn the_newest_bars_can_be_seen_before_they_end() {
+    let mut feed = live();
+    let newest = |feed: &Feed| feed.candles.newest(INFY).collect::<Vec<_>>();
+    feed.full(100, 10, "09:59:50", "09:59:50");
+    assert_eq!(newest(&feed), [], "a baseline");
+    feed.full(101, 15, "10:00:10", "10:00:10");
+    feed.full(103, 16, "10:00:20", "10:00:20");
+    feed.lost(ns("10:00:30"));
+    let [bar] = newest(&feed)[..] else { panic!() };
+    assert_eq!((start(&bar).as_str(), bar.volume), ("10:00:00", Some(6)));
+    assert_eq!((ohlc(&bar), bar.missed_ms), ([101, 103, 101, 103], 30_000));
+    assert_eq!(feed.items, [], "not passed on");
+    feed.advance("10:01:02");
+    let [Item::Bar(passed_on)] = feed.items[..] else { panic!() };
+    assert_eq!(newest(&feed), [passed_on]);
+    assert_eq!(feed.candles.newest(NIFTY).count(), 0);
 }
 
 #[test]

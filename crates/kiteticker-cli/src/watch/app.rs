@@ -13,15 +13,16 @@ use std::time::Instant;
 
 use kite_manager::{ManagerEvent, OrderItem, Snapshot};
 use kite_sim::ReplayProgress;
-use kite_wire::{Mode, Packet};
+use kite_wire::{Mode, Packet, UnixSeconds};
 use ratatui::layout::Rect;
 
 use crate::format::numbers::counted;
 use crate::instruments::directory::Directory;
 use crate::instruments::names::Named;
+use crate::watch::day::Today;
 use crate::watch::health::Health;
 use crate::watch::journal::{Journal, Weight, describe_order_item};
-use crate::watch::layout::{Page, Panel};
+use crate::watch::layout::{Content, Page, Panel};
 use crate::watch::playback::{Order, Playback};
 use crate::watch::redraw::Redraw;
 use crate::watch::row::FADED;
@@ -121,6 +122,9 @@ pub(crate) struct App {
     pub(crate) redraw: Redraw,
     pub(crate) focus: Focus,
     pub(crate) panel: Panel,
+    pub(crate) content: Content,
+    /// The bars of the day, for the chart.
+    pub(crate) today: Today,
     /// The state of the replay, if there is one.
     pub(crate) playback: Option<Playback>,
     /// The watch list that was loaded or saved last.
@@ -151,6 +155,8 @@ impl App {
             redraw: Redraw::default(),
             focus: Focus::Table,
             panel: Panel::default(),
+            content: Content::default(),
+            today: Today::default(),
             playback: None,
             list: None,
             size: (0, 0),
@@ -171,8 +177,41 @@ impl App {
         self.health.on_exchange_time(packet.exchange_timestamp());
     }
 
+    /// Processes a packet of a connection for the chart, with the wall-clock time of its receipt. In
+    /// a replay, the time of the tape takes its place.
+    pub(crate) fn on_traded(&mut self, connection: usize, packet: Packet<'_>, recv_unix_ns: u64) {
+        if self.table.row(packet.instrument_token()).is_none() {
+            return;
+        }
+        let at = match &self.playback {
+            None => Some(recv_unix_ns),
+            Some(playback) => {
+                let exchange = packet.exchange_timestamp().map(UnixSeconds::unix_ns);
+                exchange.or(playback.position_unix_ns)
+            }
+        };
+        if let Some(at) = at {
+            self.today.on_packet(connection, packet, at);
+        }
+    }
+
+    /// Processes the loss of a connection for the chart.
+    pub(crate) fn on_down(&mut self, connection: usize, from_unix_ns: u64) {
+        if self.playback.is_none() {
+            self.today.on_lost(connection, from_unix_ns);
+        }
+    }
+
+    /// Counts ticks of a connection that were replaced by newer ones before they were processed.
+    pub(crate) fn on_replaced(&mut self, connection: usize, ticks: u64) {
+        if ticks > 0 {
+            self.today.on_replaced(connection);
+        }
+        self.on_lag(ticks);
+    }
+
     /// Counts ticks that were replaced by newer ones, or dropped, before they were processed.
-    pub(crate) fn on_lag(&mut self, ticks: u64) {
+    fn on_lag(&mut self, ticks: u64) {
         self.health.losses.lagged += ticks;
         self.redraw.request();
     }
@@ -231,7 +270,7 @@ impl App {
     /// Returns the division of the screen.
     pub(crate) fn page(&self) -> Page {
         let (width, height) = self.size;
-        Page::of(Rect { x: 0, y: 0, width, height }, self.panel)
+        Page::of(Rect { x: 0, y: 0, width, height }, self.panel, self.content)
     }
 
     /// Fits the table to the size of the screen.

@@ -8,11 +8,12 @@ const KEYS: usize = 17;
 const BESIDE: usize = 44;
 
 /// Keys or words, and what they do or mean.
-const HELP: [(&str, &str); 31] = [
+const HELP: [(&str, &str); 32] = [
     ("up, down, j, k", "select an instrument; the mouse does so too"),
     ("PgUp, PgDn, g, G", "a page up, a page down, first, last"),
     ("wheel", "scroll"),
     ("Enter", "open or close the panel of the selected one"),
+    ("c", "draw the day of the selected one, or show its depth again"),
     ("s, <, >", "sort by the next or previous column"),
     ("1 to 9", "sort by symbol, last, change, volume, bid, ask, open, high, low"),
     ("click a heading", "sort by it; again reverses the order"),

@@ -4,6 +4,8 @@ use ratatui::layout::Rect;
 
 /// Lines of the panel of the selected instrument: a title, headings, five levels of depth.
 const DETAIL_LINES: u16 = 7;
+/// Lines of the panel with a chart.
+const CHART_LINES: u16 = 13;
 /// From this height on, the panel is shown unless it was closed.
 const ROOMY_LINES: u16 = 20;
 /// From this width on, the panel is shown unless it was closed.
@@ -23,6 +25,24 @@ pub(crate) enum Panel {
     Closed,
 }
 
+/// What the panel shows beside the details.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Content {
+    #[default]
+    Depth,
+    /// The bars of the day.
+    Chart,
+}
+
+impl Content {
+    fn lines(self) -> u16 {
+        match self {
+            Self::Depth => DETAIL_LINES,
+            Self::Chart => CHART_LINES,
+        }
+    }
+}
+
 /// The areas of the screen. Parts that do not fit have a height of 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Page {
@@ -36,7 +56,7 @@ pub(crate) struct Page {
 
 impl Page {
     /// Divides a screen of any size. The header, which shows every socket, comes first.
-    pub(crate) fn of(area: Rect, panel: Panel) -> Self {
+    pub(crate) fn of(area: Rect, panel: Panel, content: Content) -> Self {
         let header = match area.height {
             12.. => 3,
             lines => lines.min(1),
@@ -45,8 +65,8 @@ impl Page {
         let rest = area.height - header - keys;
         let is_roomy = area.height >= ROOMY_LINES && area.width >= ROOMY_COLUMNS;
         let detail = match panel {
-            Panel::Open => DETAIL_LINES.min(rest.saturating_sub(LEFT_LINES)),
-            Panel::Fitting if is_roomy => DETAIL_LINES,
+            Panel::Open => content.lines().min(rest.saturating_sub(LEFT_LINES)),
+            Panel::Fitting if is_roomy => content.lines(),
             Panel::Fitting | Panel::Closed => 0,
         };
         // Includes the title line.
@@ -101,6 +121,7 @@ mod tests {
     use super::*;
 
     const PANELS: [Panel; 3] = [Panel::Fitting, Panel::Open, Panel::Closed];
+    const CONTENTS: [Content; 2] = [Content::Depth, Content::Chart];
 
     #[test]
     fn every_line_of_the_screen_belongs_to_one_part_and_the_header_is_always_there() {
@@ -108,9 +129,9 @@ mod tests {
             .into_iter()
             .flat_map(|width| (1..100).map(move |height| (width, height)))
         {
-            for panel in PANELS {
+            for (panel, content) in PANELS.into_iter().flat_map(|it| CONTENTS.map(|at| (it, at))) {
                 let area = Rect { x: 0, y: 0, width, height };
-                let page = Page::of(area, panel);
+                let page = Page::of(area, panel, content);
                 let parts = [page.header, page.table, page.detail, page.events, page.keys];
                 let mut y = 0;
                 for part in parts {
@@ -127,11 +148,14 @@ mod tests {
 
     #[test]
     fn the_panel_is_shown_where_there_is_room_or_where_it_was_opened() {
-        let detail = |width, height, panel| {
-            Page::of(Rect { x: 0, y: 0, width, height }, panel).detail.height
+        let of = |width, height, panel, content| {
+            Page::of(Rect { x: 0, y: 0, width, height }, panel, content).detail.height
         };
+        let detail = |width, height, panel| of(width, height, panel, Content::Depth);
         assert_eq!(PANELS.map(|panel| detail(80, 24, panel)), [7, 7, 0]);
         assert_eq!(PANELS.map(|panel| detail(40, 10, panel)), [0, 6, 0]);
         assert_eq!(PANELS.map(|panel| detail(20, 5, panel)), [0, 2, 0]);
+        let chart = |panel| of(80, 24, panel, Content::Chart);
+        assert_eq!(PANELS.map(chart), [13, 13, 0], "a chart is higher");
     }
 }

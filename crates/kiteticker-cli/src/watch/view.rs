@@ -1,5 +1,6 @@
 //! Draws the state of the table; does not change it.
 
+mod chart;
 mod detail;
 mod header;
 mod overlay;
@@ -26,7 +27,7 @@ const CLOCK: usize = 11;
 
 /// Draws the whole screen.
 pub(crate) fn draw(frame: &mut Frame<'_>, app: &App) {
-    let page = Page::of(frame.area(), app.panel);
+    let page = Page::of(frame.area(), app.panel, app.content);
     header::draw(frame, page.header, app);
     table::draw(frame, page.table, page.has_heads(), app);
     if page.detail.height > 0 {
@@ -74,7 +75,7 @@ fn draw_events(frame: &mut Frame<'_>, area: Rect, app: &App) {
 fn draw_keys(frame: &mut Frame<'_>, area: Rect, app: &App) {
     const REPLAY_KEYS: [(&str, &str); 4] =
         [("space", "pause"), ("left right", "seek"), ("[ ]", "10 min"), ("- +", "speed")];
-    const TABLE_KEYS: [(&str, &str); 8] = [
+    const TABLE_KEYS: [(&str, &str); 9] = [
         ("/", "filter"),
         ("s", "sort"),
         ("a", "add"),
@@ -83,6 +84,7 @@ fn draw_keys(frame: &mut Frame<'_>, area: Rect, app: &App) {
         ("space", "pause"),
         ("w", "lists"),
         ("Enter", "panel"),
+        ("c", "chart"),
     ];
     let of_replay: &[(&str, &str)] = if app.playback.is_some() { &REPLAY_KEYS } else { &[] };
     // Space is then a key of the replay.

@@ -8,7 +8,7 @@ use crate::format::times::{SECOND_NS, ist_clock};
 use crate::instruments::names::Named;
 use crate::watch::app::{Adding, App, CHOICES, Effect, Focus, Saving};
 use crate::watch::journal::Weight;
-use crate::watch::layout::Panel;
+use crate::watch::layout::{Content, Panel};
 use crate::watch::playback::{Order, Playback};
 use crate::watch::sort::Key;
 
@@ -94,7 +94,11 @@ impl App {
             KeyCode::Char('w') => return Some(Effect::ChooseList),
             KeyCode::Char('W') => return Some(Effect::NameList),
             KeyCode::Char('?' | 'h') | KeyCode::F(1) => self.focus = Focus::Help { top: 0 },
-            KeyCode::Char(' ') if self.playback.is_none() => table.toggle_pause(now),
+            KeyCode::Char('c') => self.toggle_chart(),
+            KeyCode::Char(' ') if self.playback.is_none() => {
+                table.toggle_pause(now);
+                self.today.pause(self.table.is_paused);
+            }
             code => return self.on_replay_key(code).map(Effect::Replay),
         }
         None
@@ -104,6 +108,16 @@ impl App {
         let is_shown = self.page().detail.height > 0;
         self.panel = if is_shown { Panel::Closed } else { Panel::Fitting };
         if !is_shown && self.page().detail.height == 0 {
+            self.panel = Panel::Open;
+        }
+        self.on_panel();
+    }
+
+    /// Shows the chart in the panel, which is opened, or the depth again.
+    fn toggle_chart(&mut self) {
+        let is_shown = self.page().detail.height > 0 && self.content == Content::Chart;
+        self.content = if is_shown { Content::Depth } else { Content::Chart };
+        if self.page().detail.height == 0 {
             self.panel = Panel::Open;
         }
         self.on_panel();
@@ -136,6 +150,7 @@ impl App {
         self.table.forget_ticks(self.moment.now);
         self.health.forget_exchange_time();
         if let Order::Seek(unix_ns) = order {
+            self.today.restart_at(unix_ns);
             self.log(Weight::Plain, format!("moved to {}", ist_clock(unix_ns / SECOND_NS)));
         }
         Some(order)

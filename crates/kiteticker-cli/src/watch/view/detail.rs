@@ -7,11 +7,13 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
 use super::table::fitted;
-use super::{rule, shortened};
+use super::{chart, rule, shortened};
 use crate::format::numbers::{compact, grouped, price};
 use crate::format::times::ist_clock;
 use crate::watch::app::App;
 use crate::watch::chart::{Growth, bar};
+use crate::watch::day::Today;
+use crate::watch::layout::Content;
 use crate::watch::row::{Direction, Row};
 use crate::watch::theme::Theme;
 
@@ -42,7 +44,10 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
     let name = shortened(&row.name, room.min(30), app);
     let room = room.saturating_sub(Span::raw(name.as_str()).width());
     let mode = format!("  {} mode", row.mode);
-    let further = [format!("{mode}, token {}", row.token), mode];
+    let further = match app.content {
+        Content::Depth => vec![format!("{mode}, token {}", row.token), mode],
+        Content::Chart => vec![format!("  {} bars of the day{mode}", Today::every()), mode],
+    };
     let further = further.into_iter().find(|text| text.len() <= room).unwrap_or_default();
     let title = vec![Span::styled(name, app.theme.bold()), Span::styled(further, app.theme.dim())];
     frame.render_widget(Paragraph::new(rule(app, area.width, title)), Rect { height: 1, ..area });
@@ -55,10 +60,19 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
         NARROWEST_DEPTH..NARROWEST_BOTH => 0,
         _ => 1,
     };
-    let depth = Rect { width: area.width.saturating_sub(columns * (FACT + 1)), ..body };
-    if depth.width >= NARROWEST_DEPTH {
-        frame.render_widget(Paragraph::new(levels(app.theme, row, depth.width)), depth);
-        let x = depth.x + depth.width + 1;
+    let left = Rect { width: area.width.saturating_sub(columns * (FACT + 1)), ..body };
+    // A chart uses any width.
+    let (left, columns) = match app.content {
+        Content::Chart if left.width < NARROWEST_DEPTH => (body, 0),
+        _ => (left, columns),
+    };
+    if left.width >= NARROWEST_DEPTH || app.content == Content::Chart {
+        let lines = match app.content {
+            Content::Depth => levels(app.theme, row, left.width),
+            Content::Chart => chart::lines(app, row, left),
+        };
+        frame.render_widget(Paragraph::new(lines), left);
+        let x = left.x + left.width + 1;
         let facts = Rect { x, width: area.right().saturating_sub(x), ..body };
         draw_facts(frame, facts, usize::from(columns), app, row);
     } else {

@@ -1,3 +1,4 @@
+mod chart;
 mod sizes;
 
 use std::time::{Duration, Instant};

@@ -122,3 +122,22 @@ fn control_c_quits_and_control_z_suspends_from_anywhere() {
         assert_eq!(app.on_key(control('c')), Some(Effect::Quit));
     }
 }
+
+#[test]
+fn c_shows_the_chart_in_the_panel_and_the_depth_again() {
+    let mut app = app();
+    let lines = |app: &App| app.page().detail.height;
+    assert_eq!((app.content, lines(&app)), (Content::Depth, 7));
+    press(&mut app, KeyCode::Char('c'));
+    assert_eq!((app.content, lines(&app)), (Content::Chart, 13));
+    assert_eq!(app.table.page(), app.page().rows());
+    press(&mut app, KeyCode::Char('c'));
+    assert_eq!((app.content, lines(&app)), (Content::Depth, 7));
+    press(&mut app, KeyCode::Enter);
+    press(&mut app, KeyCode::Char('c'));
+    assert_eq!((app.content, lines(&app)), (Content::Chart, 13), "opens the panel");
+    app.on_resize(20, 5);
+    press(&mut app, KeyCode::Esc);
+    press(&mut app, KeyCode::Char('c'));
+    assert_eq!((app.content, lines(&app)), (Content::Chart, 2), "on a screen of any size");
+}
