@@ -1,26 +1,13 @@
 //! Measures how fast a full market is recorded and read back, and how much disk a tick takes.
 //!
 //! ```text
-//! cargo run --release -p kite-tape --example rate -- [GB of frames] [zstd levels] [block in MiB]
+//! cargo run --release -p kite-tape --example rate -- [GB of frames] [zstd levels] [block in MiB] [market]
 //! ```
 //!
-//! The defaults are 5, `1` and 1; levels are separated by commas, and one may be `stored`.
+//! The defaults are 5, `1`, 1 and `busy`; levels are separated by commas, and one may be `stored`.
 //!
-//! The market has 9,000 instruments in full mode on three connections, each updated twice per
-//! second, in frames of up to 50 packets. Compression depends on how much changes in an update, so
-//! a seeded generator moves the market like a busy one:
-//!
-//! - In 40 % of the updates there was a trade since the last one. The last price moves by up to two
-//!   ticks in half of those, volume grows by a few lots, the average price follows, and the time of
-//!   the last trade is now. The book moves with the price.
-//! - In every update one to four of the ten depth levels have a new quantity and number of orders,
-//!   and the total quantities change accordingly.
-//! - Open interest changes in one trade of four.
-//! - The instruments of a connection are in a different order each time.
-//!
-//! A block of 1 MiB contains each instrument at most once, so zstd finds repetitions within a
-//! packet and between instruments, not between two updates of one. The market serves only this
-//! measurement and is not meant to be realistic otherwise.
+//! Each recording is then packed on one thread, and read again, from its start and from 200 times
+//! within it. The module `market` describes the two markets, `busy` and `calm`.
 
 #![expect(clippy::print_stdout, reason = "a measuring program")]
 
@@ -28,10 +15,11 @@ mod market;
 
 use std::error::Error;
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use kite_tape::{Compression, ReadConfig, RecordKind, Recorder, RecorderConfig, Reel};
+use kite_tape::{Compression, PackConfig, ReadConfig, RecordKind, Recorder, RecorderConfig, Reel};
 use market::{INSTRUMENTS, Market, UPDATES_PER_SECOND};
 
 /// From 09:15 to 15:30.
@@ -42,7 +30,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let gigabytes: f64 = arguments.next().map_or(Ok(5.0), |it| it.parse())?;
     let levels = arguments.next().unwrap_or_else(|| "1".into());
     let block_bytes = arguments.next().map_or(Ok(1), |it| it.parse::<usize>())? << 20;
-    println!("{gigabytes} GB of frames for each level, {INSTRUMENTS} instruments in full mode");
+    let is_calm = arguments.next().is_some_and(|it| it == "calm");
+    let market = if is_calm { "calm" } else { "busy" };
+    println!(
+        "{gigabytes} GB of frames for each level, {INSTRUMENTS} instruments in full mode, {market}"
+    );
     for level in levels.split(',') {
         let compression = match level {
             "stored" => Compression::Stored,
@@ -51,18 +43,30 @@ fn main() -> Result<(), Box<dyn Error>> {
         let directory = tempfile::tempdir()?;
         println!("\n{compression:?}");
         let config = RecorderConfig { compression, block_bytes, ..RecorderConfig::default() };
-        record(directory.path(), config, (gigabytes * 1e9) as u64)?;
+        let real_s = record(directory.path(), config, (gigabytes * 1e9) as u64, is_calm)?;
         for threads in [0, 2] {
             read(directory.path(), threads)?;
         }
+        seek(directory.path())?;
+        pack(directory.path(), real_s)?;
+        for threads in [0, 2] {
+            read(directory.path(), threads)?;
+        }
+        seek(directory.path())?;
     }
     Ok(())
 }
 
-fn record(directory: &Path, config: RecorderConfig, bytes: u64) -> Result<(), Box<dyn Error>> {
+/// Records frames of this many bytes and returns how many seconds of the market they are.
+fn record(
+    directory: &Path,
+    config: RecorderConfig,
+    bytes: u64,
+    is_calm: bool,
+) -> Result<f64, Box<dyn Error>> {
     let most_queued = config.queue_bytes / 4;
     let recorder = Recorder::start(directory, config)?;
-    let mut market = Market::new();
+    let mut market = Market::new(is_calm);
     let (mut sent_bytes, mut ticks, mut rounds) = (0, 0, 0);
     let start = Instant::now();
     while sent_bytes < bytes {
@@ -117,6 +121,66 @@ fn record(directory: &Path, config: RecorderConfig, bytes: u64) -> Result<(), Bo
             writer_s * per_day
         );
     }
+    Ok(real_s)
+}
+
+/// Packs the recording in place.
+fn pack(directory: &Path, real_s: f64) -> Result<(), Box<dyn Error>> {
+    let (start, cpu) = (Instant::now(), process_cpu_s());
+    let (mut before, mut after, mut ticks) = (0, 0, 0_usize);
+    for file in Reel::open([directory])?.files() {
+        let config = PackConfig::default();
+        let path = file.path();
+        let summary = kite_tape::pack(path, path, &config, &mut |_| ControlFlow::Continue(()))?;
+        before += summary.bytes_before;
+        after += summary.bytes_after;
+    }
+    let (wall_s, cpu_s) = (start.elapsed().as_secs_f64(), process_cpu_s().zip(cpu));
+    let mut raw = 0_usize;
+    for entry in Reel::open([directory])?.entries() {
+        let entry = entry?;
+        raw += 24 + entry.payload.len();
+        ticks += entry.frame().map_or(0, |frame| frame.packets().len());
+    }
+    let (before, after) = (before as f64, after as f64);
+    println!(
+        "  packed {:.2} GB to {:.3} GB: {:.1} bytes per tick, {:.2} times smaller than the records, \
+         {:.2} than before",
+        before / 1e9,
+        after / 1e9,
+        after / ticks as f64,
+        raw as f64 / after,
+        before / after
+    );
+    println!(
+        "  wall {wall_s:.1} s, {:.0} MB/s of records, {:.0} times real time; a day: {:.1} GB",
+        raw as f64 / 1e6 / wall_s,
+        real_s / wall_s,
+        after / 1e9 * DAY_S / real_s
+    );
+    if let Some((now, then)) = cpu_s {
+        println!("  CPU {:.1} s, {:.0} times real time", now - then, real_s / (now - then));
+    }
+    Ok(())
+}
+
+/// Reads the first record after 200 times.
+fn seek(directory: &Path) -> Result<(), Box<dyn Error>> {
+    const SEEKS: u64 = 200;
+    let reel = Reel::open([directory])?;
+    let (from, to) = reel.span().ok_or("no records")?;
+    let mut times = Vec::new();
+    for n in 0..SEEKS {
+        let start = Instant::now();
+        let found = reel.seek(from + (to - from) / SEEKS * n).next().ok_or("no record")??;
+        times.push((start.elapsed().as_secs_f64() * 1e3, found.recv_unix_ns()));
+    }
+    times.sort_by(|a, b| a.0.total_cmp(&b.0));
+    println!(
+        "  first record after a seek: {:.1} ms in the median, {:.1} ms at most",
+        times[times.len() / 2].0,
+        times[times.len() - 1].0
+    );
     Ok(())
 }
 

@@ -1,4 +1,31 @@
-//! A market of random packets.
+//! Two markets of random packets, each of 9,000 instruments in full mode on three connections, in
+//! frames of up to 50 packets. A seeded generator moves them. They serve only this measurement and
+//! are not meant to be realistic otherwise.
+//!
+//! The busy one is harsh: every instrument is updated twice a second, and every number that can
+//! change is drawn from its whole range.
+//!
+//! - In 40 % of the updates there was a trade since the last one. The last price moves by up to two
+//!   ticks in half of those, volume grows by a few lots, the average price follows, and the time of
+//!   the last trade is now. The book moves with the price.
+//! - In every update one to four of the ten depth levels have a new quantity and number of orders,
+//!   and the total quantities change accordingly.
+//! - Open interest changes in one trade of four.
+//! - The instruments of a connection are in a different order each time.
+//!
+//! The calm one is nearer to a day of trading:
+//!
+//! - One instrument in ten is active and updated twice a second, three in ten every second or two,
+//!   and six in ten, the quiet strikes, about every 20 seconds. In the first minutes after the open
+//!   all are updated more often, up to eight times.
+//! - In 25 % of the updates there was a trade. The last price moves by one tick in a quarter of
+//!   those, and the book moves with it.
+//! - In every update one or two of the ten depth levels change by up to ten lots and one order.
+//!   The total quantities change by that, and in half of the updates by other levels too.
+//! - The instruments of a connection are always in the same order.
+//!
+//! In a block of 1 MiB of the busy market each instrument is at most once, so zstd finds repetitions
+//! within a packet and between instruments, not between two updates of one.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use fastrand::Rng;
@@ -16,6 +43,7 @@ pub(crate) struct Market {
     rng: Rng,
     connections: Vec<Vec<Instrument>>,
     round: u64,
+    is_calm: bool,
 }
 
 struct Instrument {
@@ -39,27 +67,49 @@ struct Instrument {
 }
 
 impl Market {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(is_calm: bool) -> Self {
         let mut rng = Rng::with_seed(9_000);
         let per_connection = INSTRUMENTS / CONNECTIONS;
         let connections = (0..CONNECTIONS)
             .map(|_| (0..per_connection).map(|_| Instrument::new(&mut rng)).collect())
             .collect();
-        Self { rng, connections, round: 0 }
+        Self { rng, connections, round: 0, is_calm }
     }
 
-    /// Updates every instrument once and passes the frames to `send`.
+    /// Updates every instrument once, or in a calm market those that are due, and passes the frames
+    /// to `send`.
     pub(crate) fn round(&mut self, mut send: impl FnMut(Received, Bytes, usize)) {
         let begun_ns = self.round * 1_000_000_000 / UPDATES_PER_SECOND;
         let now_s = (MORNING_S + begun_ns / 1_000_000_000) as u32;
         for (connection, instruments) in self.connections.iter_mut().enumerate() {
-            self.rng.shuffle(instruments);
+            let is_calm = self.is_calm;
+            if !is_calm {
+                self.rng.shuffle(instruments);
+            }
+            // Falls from 8 at the open to 2 after seven minutes.
+            let seconds = begun_ns as f64 / 1e9;
+            let burst = 1.0 + 7.0 / (1.0 + seconds / 60.0);
+            let mut due: Vec<&mut Instrument> = Vec::new();
+            for (number, instrument) in instruments.iter_mut().enumerate() {
+                let chance = match number % 10 {
+                    _ if !is_calm => 1.0,
+                    0 => 1.0,
+                    1..4 => 0.33 * burst,
+                    _ => 0.025 * burst,
+                };
+                if self.rng.f64() < chance {
+                    due.push(instrument);
+                }
+            }
             let source = Source::of(0, connection);
-            for (number, packets) in instruments.chunks_mut(PACKETS_PER_FRAME).enumerate() {
+            for (number, packets) in due.chunks_mut(PACKETS_PER_FRAME).enumerate() {
                 let mut frame = BytesMut::with_capacity(2 + packets.len() * (2 + PACKET_LEN));
                 frame.put_u16(packets.len() as u16);
                 for instrument in packets.iter_mut() {
-                    instrument.update(&mut self.rng, now_s);
+                    match is_calm {
+                        true => instrument.drift(&mut self.rng, now_s),
+                        false => instrument.update(&mut self.rng, now_s),
+                    }
                     frame.put_u16(PACKET_LEN as u16);
                     instrument.put(&mut frame, now_s);
                 }
@@ -120,22 +170,54 @@ impl Instrument {
         }
     }
 
+    /// Updates it as in a calm market.
+    fn drift(&mut self, rng: &mut Rng, now_s: u32) {
+        if rng.u32(..4) == 0 {
+            if rng.u32(..4) == 0 {
+                self.step(rng, 1);
+            }
+            self.last_quantity = self.lot * (1 + rng.u32(..6) * rng.u32(..6) / 4);
+            self.volume += u64::from(self.last_quantity);
+            self.turnover += u64::from(self.last_quantity) * u64::from(self.last);
+            self.last_trade_s = now_s;
+            if rng.u32(..8) == 0 {
+                self.open_interest += self.lot * rng.u32(1..4);
+            }
+        }
+        for _ in 0..rng.u32(1..=2) {
+            let at = rng.usize(..10);
+            let (quantity, orders) = &mut self.depth[at];
+            let before = *quantity;
+            let (more, fewer) = (self.lot * rng.u32(..=10), self.lot * rng.u32(..=10));
+            *quantity = (*quantity + more).saturating_sub(fewer).max(self.lot);
+            *orders = (*orders + rng.u16(..2)).saturating_sub(rng.u16(..2)).max(1);
+            let elsewhere = if rng.bool() { self.lot * rng.u32(..=20) } else { 0 };
+            let total = &mut self.totals[at / 5];
+            *total = (*total + *quantity + elsewhere).saturating_sub(before).max(self.lot);
+        }
+    }
+
+    /// Moves the last price and the book by up to this many ticks.
+    fn step(&mut self, rng: &mut Rng, most: usize) {
+        let up = rng.bool();
+        let ticks = rng.usize(1..=most);
+        let step = 5 * ticks as u32;
+        self.last = if up { self.last + step } else { self.last.saturating_sub(step).max(200) };
+        // The book shifts by as many levels: bids up and offers up, or both down.
+        let (bids, offers) = self.depth.split_at_mut(5);
+        let (near, far) = if up { (bids, offers) } else { (offers, bids) };
+        near.rotate_right(ticks);
+        far.rotate_left(ticks);
+        for level in near[..ticks].iter_mut().chain(&mut far[5 - ticks..]) {
+            *level = (self.lot * rng.u32(1..400), rng.u16(1..40));
+        }
+        self.high = self.high.max(self.last);
+        self.low = self.low.min(self.last);
+    }
+
     fn trade(&mut self, rng: &mut Rng, now_s: u32) {
         if rng.bool() {
-            let up = rng.bool();
-            let ticks = rng.usize(1..=2);
-            let step = 5 * ticks as u32;
-            self.last = if up { self.last + step } else { self.last.saturating_sub(step).max(200) };
-            // The book shifts by as many levels: bids up and offers up, or both down.
-            let (bids, offers) = self.depth.split_at_mut(5);
-            let (near, far) = if up { (bids, offers) } else { (offers, bids) };
-            near.rotate_right(ticks);
-            far.rotate_left(ticks);
-            for level in near[..ticks].iter_mut().chain(&mut far[5 - ticks..]) {
-                *level = (self.lot * rng.u32(1..400), rng.u16(1..40));
-            }
-            self.high = self.high.max(self.last);
-            self.low = self.low.min(self.last);
+            self.step(rng, 2);
         }
         // Most trades are small.
         self.last_quantity = self.lot * (1 + rng.u32(..60) * rng.u32(..60) / 400);
