@@ -98,7 +98,8 @@ impl TapeFile {
         let mut latest = None;
         // Skipped parts since the last block, which end with the next one.
         let mut open = 0;
-        let mut is_packed = false;
+        // The blocks of a short tape can all be too small for columns.
+        let mut is_packed = header_damage.is_none() && tape.version() >= (1, 1);
         let mut blocks = tape.blocks();
         for block in blocks.by_ref() {
             let block = match block {
@@ -193,7 +194,7 @@ impl TapeFile {
         self.inner.is_being_recorded
     }
 
-    /// Returns whether the tape has blocks by columns, as [`pack`](crate::pack) writes them.
+    /// Returns whether the tape was packed: [`pack`](crate::pack) has written it.
     #[must_use]
     pub fn is_packed(&self) -> bool {
         self.inner.is_packed

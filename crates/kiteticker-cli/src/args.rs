@@ -98,6 +98,7 @@ pub(crate) enum Command {
     Cut(commands::edit::CutArgs),
     Merge(commands::edit::Merge),
     Repair(commands::edit::Repair),
+    Pack(commands::pack::Pack),
     Instruments(commands::instruments::InstrumentsArgs),
     Login(commands::login::Login),
     Logout(commands::logout::Logout),

@@ -12,6 +12,7 @@ pub(crate) mod instruments;
 pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod man;
+pub(crate) mod pack;
 pub(crate) mod record;
 pub(crate) mod replay;
 pub(crate) mod serve;

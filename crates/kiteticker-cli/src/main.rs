@@ -92,6 +92,7 @@ fn run(mut cli: Cli, output: Output) -> Result<Status, CliError> {
             Command::Cut(args) => commands::edit::cut(args, output, stop).await,
             Command::Merge(args) => commands::edit::merge(args, output, stop).await,
             Command::Repair(args) => commands::edit::repair(args, output, stop).await,
+            Command::Pack(args) => commands::pack::run(args, output, stop).await,
             Command::Instruments(args) => commands::instruments::run(&args, output, stop).await,
             Command::Serve(args) => commands::serve::run(*args, output, stop).await,
             Command::Login(args) => commands::login::run(&args, output, stop).await,

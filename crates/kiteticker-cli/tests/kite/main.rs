@@ -22,6 +22,7 @@ mod log;
 mod login;
 mod names;
 mod network;
+mod pack;
 mod passed_over;
 mod period;
 mod process;
