@@ -128,6 +128,16 @@ def duckdb_text(results):
         equal(sorted(rows), sorted(VOLUMES))
 
 
+def tape_polars(names):
+    rows = names["infy"].rows()
+    equal([(minute(time), float(price)) for time, price, _ in rows][:1], [("2026-11-23 09:15", 1500.0)])
+    equal(len(rows), COUNTS["2026-11-23", "NSE:INFY"] + COUNTS["2026-11-24", "NSE:INFY"])
+
+
+def tape_duckdb(names):
+    equal(names["volumes"], VOLUMES)
+
+
 def strategy_test(names):
     names["test_the_strategy_sees_ticks"]()
 
@@ -202,6 +212,8 @@ EXPECTED = {
     "stream": stream,
     "stream-asyncio": stream_asyncio,
     "stream-tables": stream_tables,
+    "tape-polars": tape_polars,
+    "tape-duckdb": tape_duckdb,
 }
 
 

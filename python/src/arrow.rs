@@ -19,13 +19,13 @@ const ARRAY: &CStr = c"arrow_array";
 const STREAM: &CStr = c"arrow_array_stream";
 
 /// Returns the capsule of `__arrow_c_schema__`.
-pub fn schema<'py>(py: Python<'py>, schema: &Schema) -> PyResult<Bound<'py, PyCapsule>> {
+pub(crate) fn schema<'py>(py: Python<'py>, schema: &Schema) -> PyResult<Bound<'py, PyCapsule>> {
     let exported = FFI_ArrowSchema::try_from(schema).map_err(failed)?;
     PyCapsule::new_with_value(py, exported, SCHEMA)
 }
 
 /// Returns the capsules of `__arrow_c_array__` for one batch: its schema and its columns.
-pub fn array<'py>(
+pub(crate) fn array<'py>(
     py: Python<'py>,
     batch: RecordBatch,
     requested_schema: Option<&Bound<'py, PyAny>>,
@@ -37,7 +37,7 @@ pub fn array<'py>(
 }
 
 /// Returns the capsule of `__arrow_c_stream__` for one batch.
-pub fn stream_of<'py>(
+pub(crate) fn stream_of<'py>(
     py: Python<'py>,
     batch: RecordBatch,
     requested_schema: Option<&Bound<'py, PyAny>>,
@@ -48,7 +48,7 @@ pub fn stream_of<'py>(
 
 /// Returns the capsule of `__arrow_c_stream__`. The consumer reads, and drops, from any thread, with
 /// or without the interpreter.
-pub fn stream<'py>(
+pub(crate) fn stream<'py>(
     py: Python<'py>,
     batches: impl RecordBatchReader + Send + 'static,
     requested_schema: Option<&Bound<'py, PyAny>>,

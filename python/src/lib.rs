@@ -1,12 +1,13 @@
-//! The native part of the Python package `kiteticker`: sockets and ticks.
+//! The native part of the Python package `kiteticker`: sockets, ticks and tapes.
 //!
 //! The package's classes are written in Python, in `python/kiteticker`. This module opens the
 //! sockets, keeps them open, and turns frames into lists of dicts. Only a thread that calls
 //! [`Feed::next`] runs Python code; the sockets are on a thread of their own, which never attaches
 //! to the interpreter. A [`Connections`] is read without waiting in native code.
 
-pub mod arrow;
+mod arrow;
 mod feed;
+mod instruments;
 mod items;
 mod loopback_tls;
 mod parse;
@@ -15,6 +16,7 @@ mod settings;
 mod sim;
 mod socket;
 mod stream;
+mod tape;
 mod ticks;
 
 use std::sync::OnceLock;
@@ -23,10 +25,12 @@ use pyo3::exceptions::PyImportError;
 use pyo3::prelude::*;
 
 pub use feed::Feed;
+pub use instruments::{Instrument, Instruments};
 pub use sim::Server;
 pub use stream::{
     Batch, BatchIterator, Closing, Connections, Depth, DepthLevel, Listener, Lookup, Table, Tick,
 };
+pub use tape::{Frames, RecordedFrame, Recording, TapeTable, TapeWarning};
 
 /// The address of the module `sys` of the interpreter that imported this module first.
 static INTERPRETER: OnceLock<usize> = OnceLock::new();
@@ -54,5 +58,12 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Tick>()?;
     module.add_class::<Depth>()?;
     module.add_class::<DepthLevel>()?;
+    module.add_class::<Instrument>()?;
+    module.add_class::<Instruments>()?;
+    module.add_class::<Recording>()?;
+    module.add_class::<TapeTable>()?;
+    module.add_class::<Frames>()?;
+    module.add_class::<RecordedFrame>()?;
+    module.add("TapeWarning", module.py().get_type::<TapeWarning>())?;
     module.add_class::<Feed>()
 }

@@ -56,6 +56,7 @@
 //! | `tape` | no | `TapeNames`: the names on tapes, and which lists name the instruments of their days |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod built_in;
 mod contracts;
 mod date;
 mod error;

@@ -5,14 +5,31 @@
     from kiteticker import KiteTicker
 
 `Stream` has the same ticks as something to iterate over, by `for` or `async for`.
+
+`Tape` has recorded ticks as tables for polars, DuckDB and other libraries.
 """
 
 from typing import TYPE_CHECKING, Any
 
 from ._install import install
-from ._native import Batch, Depth, DepthLevel, Table, Tick, __version__, parse
+from ._native import (
+    Batch,
+    Depth,
+    DepthLevel,
+    Frames,
+    Instrument,
+    Instruments,
+    RecordedFrame,
+    Table,
+    TapeTable,
+    TapeWarning,
+    Tick,
+    __version__,
+    parse,
+)
 from ._sim import Replay, Sim
 from ._stream import Event, Events, Orders, Stream, StreamError, TokenRefused
+from ._tape import RecordedGap, Tape
 from ._ticker import ConnectResponse, Gap, KiteTicker
 
 __all__ = [
@@ -22,14 +39,22 @@ __all__ = [
     "DepthLevel",
     "Event",
     "Events",
+    "Frames",
     "Gap",
+    "Instrument",
+    "Instruments",
     "KiteTicker",
     "Orders",
+    "RecordedFrame",
+    "RecordedGap",
     "Replay",
     "Sim",
     "Stream",
     "StreamError",
     "Table",
+    "Tape",
+    "TapeTable",
+    "TapeWarning",
     "Tick",
     "TokenRefused",
     "__version__",

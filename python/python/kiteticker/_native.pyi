@@ -1,7 +1,9 @@
 import os
+import pathlib
 from collections.abc import Iterator, Sequence
-from datetime import datetime, tzinfo
-from typing import Any, Literal, final, overload
+from datetime import date, datetime, tzinfo
+from decimal import Decimal
+from typing import Any, Literal, Self, TypeVar, final, overload
 
 from ._events import Gap
 
@@ -12,14 +14,23 @@ __all__ = [
     "Depth",
     "DepthLevel",
     "Feed",
+    "Frames",
+    "Instrument",
+    "Instruments",
     "Listener",
     "Lookup",
+    "RecordedFrame",
+    "Recording",
     "Server",
     "Table",
+    "TapeTable",
+    "TapeWarning",
     "Tick",
     "__version__",
     "parse",
 ]
+
+_T = TypeVar("_T")
 
 __version__: str
 
@@ -301,3 +312,195 @@ class DepthLevel:
     def quantity(self) -> int: ...
     @property
     def orders(self) -> int: ...
+
+@final
+class Instrument:
+    """One instrument of Kite's list. What the list lacks is None or empty."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+    @property
+    def instrument_token(self) -> int:
+        """The number that identifies the instrument in subscriptions and ticks."""
+
+    @property
+    def exchange_token(self) -> int | None:
+        """The number that the exchange assigned."""
+
+    @property
+    def symbol(self) -> str:
+        """Exchange and symbol, such as "NSE:INFY"."""
+
+    @property
+    def tradingsymbol(self) -> str:
+        """The symbol, unique within the exchange."""
+
+    @property
+    def name(self) -> str:
+        """The company's name, or the underlying of a derivative."""
+
+    @property
+    def expiry(self) -> date | None:
+        """The day on which a derivative expires."""
+
+    @property
+    def strike(self) -> float | None:
+        """The strike of an option."""
+
+    @property
+    def tick_size(self) -> float | None:
+        """The smallest price step; an index has none."""
+
+    @property
+    def lot_size(self) -> int | None:
+        """The number of units in one lot; an index has none."""
+
+    @property
+    def instrument_type(self) -> str:
+        """EQ, FUT, CE or PE."""
+
+    @property
+    def segment(self) -> str:
+        """The segment as the list names it: NSE, NFO-OPT, INDICES and others."""
+
+    @property
+    def exchange(self) -> str: ...
+
+@final
+class Instruments:
+    """Kite's instrument list of one day: of a file (`path`), the cached one of a `day`, or today's,
+    which is fetched once a day and cached.
+
+        instruments = Instruments()
+        instruments["NSE:INFY"].instrument_token
+        instruments[408065].symbol
+        instruments.select("NIFTY nearest ATM+-5", spot=26000)
+
+    An older list is used, with a warning, if today's cannot be fetched. Raises OSError if there is
+    none, and ValueError for a file that is no list.
+    """
+
+    def __new__(
+        cls,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        url: str | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+        api_key: str | None = None,
+        access_token: str | None = None,
+        day: date | str | None = None,
+        refresh: bool = False,
+    ) -> Self: ...
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Instrument]: ...
+    def __contains__(self, key: object, /) -> bool: ...
+    def __getitem__(self, key: str | int, /) -> Instrument:
+        """Returns an instrument by its name or token; KeyError names similar ones."""
+
+    @overload
+    def get(self, key: str | int) -> Instrument | None: ...
+    @overload
+    def get(self, key: str | int, default: _T) -> Instrument | _T: ...
+    def search(self, words: str, limit: int = 10) -> list[Instrument]:
+        """Returns instruments that the words describe, the best match first."""
+
+    def select(
+        self, text: str, spot: float | Decimal | str | None = None, day: date | str | None = None
+    ) -> list[Instrument]:
+        """Chooses contracts by a text, as the option --select of `kite` does. `spot` is the price of
+        the underlying, for ATM; `day` is today if it is not given. Raises ValueError if there is none.
+        """
+
+    @property
+    def problems(self) -> list[str]:
+        """The first invalid rows, which are left out, with their lines."""
+
+    @property
+    def problem_count(self) -> int:
+        """The number of invalid rows."""
+
+@final
+class Recording:
+    """Opened tapes."""
+
+    def __new__(
+        cls, paths: list[str | os.PathLike[str]], instruments: Instruments | None
+    ) -> Self: ...
+    @property
+    def spans(self) -> list[tuple[int, int]]: ...
+    @property
+    def files(self) -> list[pathlib.Path]: ...
+    def ticks(
+        self,
+        wanted: list[str | int] | None,
+        ranges: list[tuple[int, int]] | None,
+        columns: list[str] | None,
+        prices: str,
+        times: str,
+        time_zone: str,
+    ) -> TapeTable: ...
+    def events(
+        self, ranges: list[tuple[int, int]] | None, times: str, time_zone: str
+    ) -> TapeTable: ...
+    def gaps(
+        self, ranges: list[tuple[int, int]] | None
+    ) -> list[tuple[int, int, int, str, int | None, int | None, int | None]]: ...
+    def frames(self, ranges: list[tuple[int, int]] | None) -> Frames: ...
+
+@final
+class TapeTable:
+    """A table of a recording for any library that knows Arrow's PyCapsule interface, such as polars,
+    pyarrow, DuckDB and pandas. Each of them reads the tapes from the start, on threads of its own, and
+    without the interpreter; memory holds a few batches of 16,384 rows.
+
+    If something cannot be read, or an instrument has no tick, a TapeWarning is issued at the end.
+    """
+
+    def __arrow_c_schema__(self) -> object: ...
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+    @property
+    def columns(self) -> list[str]:
+        """The names of the columns."""
+
+    @property
+    def summary(self) -> dict[str, Any] | None:
+        """What the last reading that has ended found, with the keys of `kite export --json`: rows,
+        gaps, damage and so on; `complete` is whether nothing is missing. None before."""
+
+    @property
+    def damage(self) -> list[str]:
+        """What the last reading that has ended could not read, at most 1,000 parts."""
+
+@final
+class RecordedFrame:
+    """A frame of a recording."""
+
+    @property
+    def recv_unix_ns(self) -> int:
+        """When it was received, in nanoseconds since the Unix epoch."""
+
+    @property
+    def account(self) -> int:
+        """The account that received it, counted from 0."""
+
+    @property
+    def connection(self) -> int:
+        """The connection within the account, counted from 0."""
+
+    @property
+    def data(self) -> memoryview:
+        """The bytes as received, without a copy; `kiteticker.parse(bytes(frame.data))` decodes them."""
+
+@final
+class Frames:
+    """Iterates over the frames of a recording."""
+
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> RecordedFrame: ...
+    @property
+    def damage(self) -> list[str]:
+        """What could not be read so far, at most 1,000 parts."""
+
+class TapeWarning(UserWarning):
+    """Part of a recording cannot be read, or an instrument has no tick on it."""

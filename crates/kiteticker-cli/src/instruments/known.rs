@@ -1,73 +1,28 @@
-//! Built-in instruments, whose tokens stay the same for years.
-
-use std::sync::OnceLock;
-
-use kite_instruments::Instruments;
-
-/// Indices and shares. Names of contracts would be those of other contracts after they expire.
-const ALL: [(u32, &str); 22] = [
-    (256_265, "NSE:NIFTY 50"),
-    (260_105, "NSE:NIFTY BANK"),
-    (265, "BSE:SENSEX"),
-    (264_969, "NSE:INDIA VIX"),
-    (738_561, "NSE:RELIANCE"),
-    (408_065, "NSE:INFY"),
-    (2_953_217, "NSE:TCS"),
-    (341_249, "NSE:HDFCBANK"),
-    (1_270_529, "NSE:ICICIBANK"),
-    (779_521, "NSE:SBIN"),
-    (1_510_401, "NSE:AXISBANK"),
-    (492_033, "NSE:KOTAKBANK"),
-    (2_714_625, "NSE:BHARTIARTL"),
-    (424_961, "NSE:ITC"),
-    (2_939_649, "NSE:LT"),
-    (356_865, "NSE:HINDUNILVR"),
-    (2_815_745, "NSE:MARUTI"),
-    (884_737, "NSE:TATAMOTORS"),
-    (895_745, "NSE:TATASTEEL"),
-    (857_857, "NSE:SUNPHARMA"),
-    (897_537, "NSE:TITAN"),
-    (969_473, "NSE:WIPRO"),
-];
+//! The instruments of commands that name none.
 
 /// The instruments used if the command line names none.
 pub(super) const DEFAULT: [u32; 10] =
     [256_265, 260_105, 265, 738_561, 408_065, 341_249, 1_270_529, 2_953_217, 779_521, 884_737];
 
-/// Returns all built-in instruments as a list, with names and tokens only.
-pub(super) fn list() -> Instruments {
-    static LIST: OnceLock<Instruments> = OnceLock::new();
-    let load = || {
-        let mut csv = String::from("instrument_token,exchange,tradingsymbol\n");
-        for (token, name) in ALL {
-            let (exchange, symbol) = name.split_once(':').unwrap_or(("NSE", name));
-            csv += &format!("{token},{exchange},{symbol}\n");
-        }
-        Instruments::from_csv(csv).map(|loaded| loaded.instruments).unwrap_or_default()
-    };
-    LIST.get_or_init(load).clone()
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
+    use kite_instruments::Instruments;
+
     use super::*;
 
     #[test]
-    fn all_are_in_the_list() {
-        let list = list();
-        assert_eq!(list.len(), ALL.len());
-        for (token, name) in ALL {
-            assert_eq!(list.by_token(token).map(|one| one.to_string()).as_deref(), Some(name));
-        }
+    fn all_are_built_in() {
+        let list = Instruments::built_in();
+        assert!(DEFAULT.iter().all(|&token| list.by_token(token).is_some()));
     }
 
     #[test]
     fn the_simulator_uses_the_same_names() {
         let simulated: BTreeMap<u32, &str> = kite_sim::known_instruments().collect();
-        for (token, name) in ALL {
-            assert_eq!(simulated.get(&token), Some(&name));
+        for one in Instruments::built_in().iter() {
+            assert_eq!(simulated.get(&one.instrument_token), Some(&&*one.to_string()));
         }
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use kite_conn::{Endpoint, ErrorChain};
-use kite_instruments::{Date, TapeNames};
+use kite_instruments::{Date, Instruments, TapeNames};
 use kite_tape::Reel;
 use kite_wire::ist::Day;
 
@@ -15,7 +15,6 @@ use crate::blocking;
 use crate::console::output::Output;
 use crate::exit::CliError;
 use crate::feed::Feed;
-use crate::instruments::known;
 use crate::instruments::lists::{self, ListCredentials, Request};
 use crate::instruments::names::{Names, is_number};
 
@@ -105,7 +104,7 @@ impl Names {
         }
         let last_resort = latest.map(|(list, _)| list);
         let mut days = tapes.lists_by_day(given.as_ref(), &lists, last_resort.as_ref());
-        days.values_mut().for_each(|lists| lists.push(known::list()));
+        days.values_mut().for_each(|lists| lists.push(Instruments::built_in()));
         let mut names = Self::of_days(days);
         names.is_given = given.is_some();
         Ok(names)

@@ -62,13 +62,13 @@ impl Names {
 
     /// Uses one list, and the built-in instruments for what it lacks.
     pub(crate) fn of_today(list: Option<Instruments>) -> Self {
-        let lists = list.into_iter().chain([known::list()]).collect();
+        let lists = list.into_iter().chain([Instruments::built_in()]).collect();
         Self { days: Arc::default(), lists, is_given: false }
     }
 
     /// Uses the lists of each day of the tapes.
     pub(crate) fn of_days(days: BTreeMap<Day, Lists>) -> Self {
-        Self { days: Arc::new(days), lists: vec![known::list()], is_given: false }
+        Self { days: Arc::new(days), lists: vec![Instruments::built_in()], is_given: false }
     }
 
     /// Resolves all inputs, in their order and without duplicates.

@@ -1,0 +1,158 @@
+"""Recorded ticks: tables for any library that reads Arrow, gaps and frames."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, SupportsIndex
+
+from ._native import Frames, Instrument, Instruments, Recording, TapeTable
+from ._times import Moment, in_india, ranges
+from ._tokens import tokens_of
+
+Path = str | os.PathLike[str]
+Wanted = str | SupportsIndex | Instrument
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedGap:
+    """Frames that are missing in a recording. Times are in India's time zone."""
+
+    recv_time: datetime
+    """When it was noted."""
+    account: int
+    """The account that it concerns, counted from 0; 255 for the recorder."""
+    connection: int
+    """The connection within the account, counted from 0; 255 for the recorder."""
+    reason: str
+    """Why: "disconnected", "lagged", "queue_full" and so on, as docs/export.md lists them."""
+    since: datetime | None
+    """When it began, if that is known."""
+    until: datetime | None
+    """When it ended, if that is known."""
+    frames: int | None
+    """The number of missing frames, if it is known."""
+
+
+class Tape:
+    """Recorded ticks: tapes, or directories of them, as one recording.
+
+        polars.DataFrame(Tape("tapes").ticks(["NSE:INFY"], start="09:15", end="15:30"))
+
+    `instruments` names the instruments, as an Instruments or the path of Kite's CSV. Without it they
+    have the names on the tapes, or of the cached list of their day, as with `kite export`.
+
+    Raises OSError if a path is no tape or cannot be read. Parts of a recording that cannot be read are
+    left out: a TapeWarning is issued, and `damage` of what was read describes them.
+    """
+
+    def __init__(
+        self, paths: Path | Iterable[Path], instruments: Instruments | Path | None = None
+    ) -> None:
+        if isinstance(paths, str | os.PathLike):
+            paths = [paths]
+        if isinstance(instruments, str | os.PathLike):
+            instruments = Instruments(instruments)
+        self._recording = Recording(list(paths), instruments)
+
+    def __repr__(self) -> str:
+        return f"<Tape {', '.join(map(str, self.files))}>"
+
+    @property
+    def files(self) -> list[pathlib.Path]:
+        """The files that are read."""
+        return self._recording.files
+
+    @property
+    def start(self) -> datetime | None:
+        """When the first record was received, in India's time zone; None if there is none."""
+        return min((in_india(first) for first, _ in self._recording.spans), default=None)
+
+    @property
+    def end(self) -> datetime | None:
+        """When the last record was received, in India's time zone; None if there is none."""
+        return max((in_india(last) for _, last in self._recording.spans), default=None)
+
+    def ticks(
+        self,
+        instruments: Wanted | Iterable[Wanted] | None = None,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        columns: Sequence[str] | None = None,
+        *,
+        prices: Literal["decimal", "float"] = "decimal",
+        times: Literal["ns", "us"] = "ns",
+        time_zone: Literal["utc", "ist"] = "utc",
+    ) -> TapeTable:
+        """Returns the table of ticks, with the columns and types of docs/export.md, one row for each
+        tick in the order of the tape. It is read by what it is passed to: `polars.DataFrame(table)`,
+        `pyarrow.table(table)`, DuckDB, pandas; each time from the start.
+
+        Instruments are names such as "NSE:INFY", or tokens. `start` is included and `end` is not; both
+        are times of each day ("09:15"), dates or moments, as in `kite export`, and India's if they
+        have no time zone.
+
+        Raises KeyError for an unknown name, and ValueError for an unknown column or a time at which
+        nothing was recorded.
+        """
+        if columns is not None:
+            columns = [columns] if isinstance(columns, str) else list(columns)
+        return self._recording.ticks(
+            _wanted(instruments), self._ranges(start, end), columns, prices, times, time_zone
+        )
+
+    def events(
+        self,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        *,
+        times: Literal["ns", "us"] = "ns",
+        time_zone: Literal["utc", "ist"] = "utc",
+    ) -> TapeTable:
+        """Returns the table of everything else on the tapes, with the columns of docs/export.md: gaps,
+        silences, texts, notes, heartbeats and damage."""
+        return self._recording.events(self._ranges(start, end), times, time_zone)
+
+    def gaps(self, start: Moment | None = None, end: Moment | None = None) -> list[RecordedGap]:
+        """Reads the gaps that overlap a time. Those that were noted more than ten minutes after `end`
+        are not found."""
+        return [
+            RecordedGap(
+                in_india(recv),
+                account,
+                connection,
+                reason,
+                None if since is None else in_india(since),
+                None if until is None else in_india(until),
+                frames,
+            )
+            for recv, account, connection, reason, since, until, frames in self._recording.gaps(
+                self._ranges(start, end)
+            )
+        ]
+
+    def frames(self, start: Moment | None = None, end: Moment | None = None) -> Frames:
+        """Iterates over the binary frames, byte for byte as they were received, without heartbeats."""
+        return self._recording.frames(self._ranges(start, end))
+
+    def _ranges(self, start: Moment | None, end: Moment | None) -> list[tuple[int, int]] | None:
+        return ranges(self._recording.spans, start, end)
+
+
+def _wanted(instruments: Wanted | Iterable[Wanted] | None) -> list[str | int] | None:
+    if instruments is None:
+        return None
+    if isinstance(instruments, str | Instrument | SupportsIndex):
+        instruments = [instruments]
+    found: list[str | int] = []
+    for one in instruments:
+        if isinstance(one, str):
+            found.append(one)
+        elif isinstance(one, Instrument):
+            found.append(one.instrument_token)
+        else:
+            found += tokens_of([one])
+    return found
