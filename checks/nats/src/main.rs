@@ -6,6 +6,7 @@
 
 mod consumer;
 mod feed;
+mod remote;
 mod scenarios;
 mod server;
 

@@ -1,16 +1,27 @@
 //! What is tried.
 
+mod consumed;
 mod decoded;
 mod delivered;
 mod killed;
 mod latest;
 mod reported;
+mod resumed;
 
 use crate::{Failure, Programs};
 
 /// The scenarios, in order.
-pub(crate) const NAMES: [&str; 6] =
-    ["delivered", "frames", "reported", "latest", "killed", "decoded"];
+pub(crate) const NAMES: [&str; 9] = [
+    "delivered",
+    "frames",
+    "reported",
+    "latest",
+    "killed",
+    "decoded",
+    "consumed",
+    "resumed",
+    "slow",
+];
 
 /// Runs a scenario; returns what it found.
 pub(crate) async fn run(name: &str, programs: &Programs) -> Result<String, Failure> {
@@ -20,6 +31,9 @@ pub(crate) async fn run(name: &str, programs: &Programs) -> Result<String, Failu
         "reported" => reported::run(programs).await,
         "latest" => latest::run(programs).await,
         "killed" => killed::run(programs).await,
+        "consumed" => consumed::run(programs).await,
+        "resumed" => resumed::run(programs).await,
+        "slow" => resumed::run_slow(programs).await,
         "decoded" => decoded::run(programs).await,
         other => Err(format!("no scenario {other}").into()),
     }

@@ -12,6 +12,9 @@
 //! | [`ManagerBuilder::tap`] | your own [`Sink`] runs on the connections' tasks, without a hop, in addition to any of these: it receives everything, before anything is left out |
 //! | [`Manager::events`], [`Manager::orders`] | you need connection events or order updates; ticks never displace them |
 //!
+//! A feed that arrives in another way than over Kite's sockets has the same consumers through a
+//! [`Delivery`].
+//!
 //! A program needs only this crate, because the types of `kite_conn` and `kite_wire` that appear in
 //! its API are re-exported here.
 //!
@@ -72,6 +75,7 @@ mod account_id;
 mod balance;
 mod blocking;
 mod config;
+mod delivery;
 mod error;
 mod events;
 mod latest;
@@ -87,6 +91,7 @@ mod tap;
 pub use account_id::AccountId;
 pub use balance::Move;
 pub use config::{FailoverConfig, MAX_CONNECTIONS, ManagerConfig};
+pub use delivery::{Delivery, DeliverySink};
 pub use error::{
     BuildError, CapacityError, InPlaceError, NotLive, StartError, SubscribeError, UnknownAccount,
 };

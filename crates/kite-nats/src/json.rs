@@ -25,6 +25,7 @@ pub(crate) fn event(event: &ManagerEvent) -> Option<(Option<&AccountId>, Value)>
                 Event::Down { epoch, cause, last_heard } => {
                     add("epoch", (*epoch).into());
                     add("cause", cause.kind().name().into());
+                    add("why", cause.to_string().into());
                     add("last_heard_unix_ns", last_heard.to_unix_ns().into());
                 }
                 Event::ClockStepped { by_ns } => _ = add("by_ns", (*by_ns).into()),

@@ -11,9 +11,11 @@
 //! [`Headers`], from which a [`Follower`] decides whether the message is next, a repetition, or
 //! of a publisher that another one has replaced, and how many messages are missing before it.
 //!
-//! A [`Publisher`] publishes the feed of a running manager to a [`Server`].
+//! A [`Publisher`] publishes the feed of a running manager to a [`Server`]; a [`Consumer`]
+//! ([`connect`]) delivers it on another machine as a local manager would.
 
 mod book;
+mod consumer;
 mod follower;
 mod headers;
 mod json;
@@ -22,6 +24,9 @@ mod publisher;
 mod server;
 mod subject;
 
+pub use consumer::{
+    Choice, Consumer, ConsumerConfig, ConsumerCounts, ConsumerError, ConsumerStats, connect,
+};
 pub use follower::{Follower, Standing};
 pub use headers::{HeaderError, Headers, PacketPlace, names};
 pub use publisher::{

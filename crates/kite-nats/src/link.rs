@@ -59,12 +59,13 @@ impl Link {
         match (event, error) {
             (Event::Connected, _) => tracing::info!("NATS: connected"),
             (Event::Disconnected, _) => tracing::warn!("NATS: connection lost"),
-            (Event::SlowConsumer(_), _) => {
-                tracing::warn!("NATS: messages dropped, read too slowly")
-            }
             (_, Some(error)) => tracing::warn!(error, "NATS"),
             _ => {}
         }
+    }
+
+    pub(crate) fn watch(&self) -> watch::Receiver<LinkState> {
+        self.state.subscribe()
     }
 
     pub(crate) fn state(&self) -> LinkState {

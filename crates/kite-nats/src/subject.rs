@@ -20,6 +20,7 @@ pub const DEFAULT_PREFIX: &str = "kite";
 pub struct Subjects {
     /// Prefix and account, with the dot after them.
     base: String,
+    prefix: String,
 }
 
 /// What the messages of a subject are.
@@ -77,7 +78,13 @@ impl Subjects {
         if !is_name(account.as_str()) {
             return Err(SubjectError::Account { account: account.clone() });
         }
-        Ok(Self { base: format!("{prefix}.{account}.") })
+        Ok(Self { base: format!("{prefix}.{account}."), prefix: prefix.to_owned() })
+    }
+
+    /// Returns the prefix.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        &self.prefix
     }
 
     /// Returns the subject of an instrument's packets. A segment without a name has its number
@@ -85,6 +92,24 @@ impl Subjects {
     #[must_use]
     pub fn tick(&self, token: u32) -> String {
         format!("{}tick.{}.{token}", self.base, Segment::of_token(token))
+    }
+
+    /// Returns the subjects of all instruments' packets.
+    #[must_use]
+    pub fn ticks(&self) -> String {
+        format!("{}tick.>", self.base)
+    }
+
+    /// Returns the subjects of the packets of a segment's instruments.
+    #[must_use]
+    pub fn ticks_of(&self, segment: Segment) -> String {
+        format!("{}tick.{segment}.*", self.base)
+    }
+
+    /// Returns the subjects of all connections' frames.
+    #[must_use]
+    pub fn frames(&self) -> String {
+        format!("{}frame.*", self.base)
     }
 
     /// Returns the subject of a connection's frames. Connections count from 0.
@@ -173,6 +198,8 @@ mod tests {
         assert_eq!(tick(256_265), "kite.main.tick.INDICES.256265");
         assert_eq!(tick(0x010a), "kite.main.tick.10.266", "a segment without a name");
         assert_eq!(subjects.frame(2), "kite.main.frame.2");
+        let many = [subjects.ticks(), subjects.ticks_of(Segment::Nfo), subjects.frames()];
+        assert_eq!(many, ["tick.>", "tick.NFO.*", "frame.*"].map(|it| format!("kite.main.{it}")));
         let others = [subjects.order(), subjects.event(), subjects.gap(), subjects.latest()];
         assert_eq!(others, ["order", "event", "gap", "latest"].map(|it| format!("kite.main.{it}")));
     }

@@ -65,6 +65,12 @@ impl EventLane {
         EventReceiver { receiver: self.sender.subscribe(), missed: 0, next: None }
     }
 
+    /// Sends an event of a connection, for feeds that a program receives in another way than by a
+    /// [`Connection`](crate::Connection).
+    pub fn report(&self, connection: usize, event: Event) {
+        self.sender(connection).send(event);
+    }
+
     /// Returns a sender for the events of a connection.
     pub(crate) fn sender(&self, connection: usize) -> EventSender {
         EventSender { lane: self.clone(), connection }

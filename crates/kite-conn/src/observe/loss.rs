@@ -52,6 +52,14 @@ pub enum LossCause {
         /// Duration of this state.
         blocked: Duration,
     },
+    /// Another process has lost the socket and reported it.
+    #[error("{}", OneLine(text))]
+    Reported {
+        /// The kind of the cause.
+        kind: LossKind,
+        /// The cause in words, as that process reported it.
+        text: String,
+    },
 }
 
 /// The kind of a [`LossCause`], without its values.
@@ -97,6 +105,12 @@ impl LossKind {
         Self::WriteBlocked,
     ];
 
+    /// Returns the kind with this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
     /// Returns the name for reports, in snake case.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -126,6 +140,7 @@ impl LossCause {
             Self::Silence { .. } => LossKind::Silence,
             Self::FeedSilence { .. } => LossKind::FeedSilence,
             Self::WriteBlocked { .. } => LossKind::WriteBlocked,
+            Self::Reported { kind, .. } => *kind,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use kite_conn::{Event, Severity, Stopped};
+use kite_conn::{Event, OneLine, Severity, Stopped};
 
 use crate::account_id::AccountId;
 use crate::balance::Move;
@@ -40,6 +40,20 @@ pub enum ManagerEvent {
         /// Its instruments that no connection streams now.
         tokens: Arc<[u32]>,
     },
+    /// Something that another process reported, for feeds that a program receives from there, and
+    /// that has none of the other forms. See [`Delivery`](crate::Delivery).
+    Reported {
+        /// The account.
+        account: AccountId,
+        /// The connection's number within the account, if it happened to one.
+        connection: Option<usize>,
+        /// The name for reports, in snake case.
+        name: String,
+        /// How much it matters.
+        severity: Severity,
+        /// What happened, in words.
+        text: String,
+    },
     /// The run has ended, and so has every connection. The last event of a run, and not queued, so
     /// that no lag displaces it.
     Stopped(Stopped),
@@ -58,6 +72,7 @@ impl ManagerEvent {
             Self::Connection { event, .. } => event.severity(),
             Self::Moved { .. } => Severity::Notice,
             Self::Dark { .. } => Severity::Error,
+            Self::Reported { severity, .. } => *severity,
             Self::Stopped(_) => Severity::Notice,
             Self::Lagged { .. } => Severity::Warning,
         }
@@ -80,6 +95,7 @@ impl fmt::Display for ManagerEvent {
                 let dark = tokens.len();
                 write!(f, ": down; no connection streams {dark} of its instruments")
             }
+            Self::Reported { text, .. } => OneLine(text).fmt(f),
             Self::Stopped(stopped) => stopped.fmt(f),
             Self::Lagged { missed } => write!(f, "events missed: {missed}"),
         }
@@ -126,6 +142,17 @@ mod tests {
                 ManagerEvent::Dark { account, connection: 0, tokens: [4].into() },
                 Severity::Error,
                 "connection 1 of mine: down; no connection streams 1 of its instruments",
+            ),
+            (
+                ManagerEvent::Reported {
+                    account: AccountId::default(),
+                    connection: None,
+                    name: "nats_down".into(),
+                    severity: Severity::Error,
+                    text: "connection to NATS\nlost".into(),
+                },
+                Severity::Error,
+                "connection to NATS lost",
             ),
             (ManagerEvent::Stopped(Stopped::NOTHING), Severity::Notice, "stopped"),
             (ManagerEvent::Lagged { missed: 7 }, Severity::Warning, "events missed: 7"),

@@ -47,7 +47,7 @@ struct Conflated {
     batch: Option<(Batch, u64)>,
     /// Bytes of what it was made of, which count as queued until it is returned.
     bytes: usize,
-    /// Number of ticks for which it had no room.
+    /// Number of ticks for which it had no room, or that were lost before the sink.
     lost: u64,
     /// Number of notices given before the table was started.
     notices_before: u64,
@@ -272,11 +272,14 @@ impl Lane {
         let counted = table.sums();
         let mut bytes = counted.bytes;
         let mut older: Option<Table> = None;
+        let mut lost = 0;
         while self.frames_seen < frames_before {
-            // Only this end removes from the queue of a conflating lane, so none is missing.
+            // Only this end removes from the queue of a conflating lane, so none is missing but those
+            // that were lost before the sink. If they are the last ones, the next item reports them.
             let Some(Entry { batch, frames_before, ticks_before }) = self.shared.queue.pop() else {
                 break;
             };
+            lost += ticks_before.saturating_sub(self.ticks_seen);
             self.frames_seen = frames_before + 1;
             self.ticks_seen = ticks_before + batch.ticks.len() as u64;
             bytes += batch.frame().len();
@@ -295,7 +298,7 @@ impl Lane {
         taken.replaced.add(sums.replaced - counted.replaced);
         taken.dropped_ticks.add(sums.lost - counted.lost);
         let batch = Some((table.to_batch(), sums.replaced));
-        Conflated { batch, bytes, lost: sums.lost, notices_before, notices }
+        Conflated { batch, bytes, lost: sums.lost + lost, notices_before, notices }
     }
 
     /// Counts a frame that leaves the lane, with its ticks and the queued bytes it was made of.

@@ -67,6 +67,23 @@ impl LaneSink {
         self.wants_commands
     }
 
+    /// Counts frames that were lost before they reached this sink, at least one. The lane reports
+    /// them at their place among its items, as [`LaneItem::Dropped`](super::LaneItem::Dropped).
+    pub fn on_lost(&mut self, frames: u64, ticks: u64) {
+        if self.is_closed() {
+            return;
+        }
+        let frames = frames.max(1);
+        self.frames += frames;
+        self.ticks += ticks;
+        // Counted as queued and dropped, which is how the consumer learns where they were.
+        let given = &self.shared.given;
+        given.dropped_frames.add(frames);
+        given.dropped_ticks.add(ticks);
+        given.ticks_at_end.set(self.ticks);
+        given.queued_frames.set(self.frames);
+    }
+
     /// Returns whether the state satisfies a condition; otherwise registers the waker.
     fn poll_shared(&self, cx: &mut Context<'_>, holds: impl Fn(&LaneState) -> bool) -> Poll<()> {
         if holds(&self.shared) { Poll::Ready(()) } else { self.poll_again(cx, holds) }

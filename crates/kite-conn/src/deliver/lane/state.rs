@@ -59,8 +59,8 @@ pub(super) struct GivenCounts {
     pub(super) dropped_frames: Count,
     pub(super) dropped_ticks: Count,
     pub(super) replaced: Count,
-    /// Ticks of all frames, including those discarded at the end because the connection closed
-    /// without waiting for room; 0 if none was.
+    /// Ticks of all frames up to the last one that was lost before the sink, or discarded at the end
+    /// because the connection closed without waiting for room; 0 if none was.
     pub(super) ticks_at_end: Count,
 }
 

@@ -459,3 +459,41 @@ fn commands_are_delivered_only_if_requested() {
         assert_eq!(drain(&mut lane), if commands { all } else { Vec::new() });
     }
 }
+
+#[test]
+fn frames_lost_before_the_sink_are_reported_at_their_place_and_at_the_end() {
+    for overflow in EVERY {
+        let (mut sink, mut lane) = bounded(overflow, 8, 8 * 1024);
+        let spec = (1, 2, 8);
+        sink.on_batch(&batch(1, &[spec]));
+        sink.on_lost(3, 5);
+        sink.on_batch(&batch(2, &[spec]));
+        sink.on_lost(0, 7);
+        let found = drain(&mut lane);
+        let expected =
+            [Seen::Batch(1, vec![spec]), Seen::Dropped(3, 5, 0), Seen::Batch(2, vec![spec])];
+        assert_eq!(found, expected, "{overflow:?}");
+        assert_eq!(lane.stats().dropped_ticks, 12);
+        sink.on_batch(&batch(3, &[spec]));
+        sink.on_lost(1, 1);
+        drop(sink);
+        let rest = [Seen::Dropped(1, 7, 0), Seen::Batch(3, vec![spec]), Seen::Dropped(1, 1, 0)];
+        assert_eq!(drain(&mut lane), rest, "{overflow:?}");
+    }
+}
+
+#[test]
+fn frames_lost_among_conflated_ones_are_reported_with_them() {
+    let (mut sink, mut lane) = bounded(Overflow::Conflate, 2, 8 * 1024);
+    sink.on_batch(&batch(1, &[(1, 2, 8)]));
+    sink.on_lost(1, 4);
+    for sequence in 2..5 {
+        sink.on_batch(&batch(sequence, &[(1, 2, 8)]));
+    }
+    sink.on_lost(1, 2);
+    let found = [Seen::Dropped(0, 4, 0), Seen::Conflated(4, vec![(1, 2, 8)], 3)];
+    assert_eq!(drain(&mut lane), found);
+    sink.on_batch(&batch(5, &[(1, 2, 8)]));
+    let rest = [Seen::Dropped(1, 2, 0), Seen::Batch(5, vec![(1, 2, 8)])];
+    assert_eq!(drain(&mut lane), rest);
+}

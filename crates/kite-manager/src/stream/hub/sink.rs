@@ -62,6 +62,15 @@ impl HubSink {
         &self.former
     }
 
+    /// Passes on that frames were lost on their way to this sink.
+    #[cold]
+    pub(crate) fn on_lost(&mut self, frames: u64, ticks: u64) {
+        self.look_for_changes();
+        for subscriber in &mut self.subscribers {
+            subscriber.sink.on_lost(frames, ticks);
+        }
+    }
+
     #[cold]
     fn count_departed(&self, batch: &Batch) {
         let tokens = batch.ticks.packets().map(Packet::instrument_token);
