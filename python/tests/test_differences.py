@@ -199,6 +199,43 @@ done(accepted)
         [False, False, False],
         [True, True, True],
     ),
+    "a mode that does not exist and a token that is no integer raise": (
+        SIM,
+        """
+kws = ticker()
+kws.connect(threaded=True)
+wait_for(lambda: "open" in names())
+found = []
+for call in (lambda: kws.set_mode("best", [408065]), lambda: kws.subscribe(["408065"])):
+    try:
+        found.append(call())
+    except (TypeError, ValueError) as error:
+        found.append(type(error).__name__)
+done(found)
+""",
+        [True, True],
+        ["ValueError", "TypeError"],
+    ),
+    "sys.exit() in a callback leaves connect()": (
+        SIM,
+        """
+import sys
+kws = ticker()
+kws.on_close = lambda *_: note("close")
+def on_open(ws):
+    note("open")
+    if names().count("open") == 2:
+        done("connected again")
+    sys.exit(3)
+kws.on_open = on_open
+try:
+    kws.connect()
+except SystemExit as error:
+    done((error.code, names("open", "close")))
+""",
+        "connected again",
+        (3, ["open", "close"]),
+    ),
     "a subscribe does not lower a mode": (
         SIM,
         """

@@ -1,5 +1,6 @@
 """What a program sees is what it sees with the client that it was written for."""
 
+import inspect
 from random import Random
 
 import pytest
@@ -135,20 +136,59 @@ def test_delays_between_attempts_are_as_long(package, program):
     assert second in range(5, 11)
 
 
+PROXIED = """
+import socket, threading
+listener = socket.create_server(("127.0.0.1", 0))
+lines = []
+
+def copy(source, target):
+    while data := source.recv(65536):
+        target.sendall(data)
+
+def serve():
+    client, _ = listener.accept()
+    request = b""
+    while not request.endswith(b"\\r\\n\\r\\n"):
+        request += client.recv(1)
+    lines.append(request.splitlines()[0].decode())
+    host, port = lines[0].split()[1].split(":")
+    server = socket.create_connection((host, int(port)))
+    client.sendall(b"HTTP/1.1 200 Connection established\\r\\n\\r\\n")
+    threading.Thread(target=copy, args=(server, client), daemon=True).start()
+    copy(client, server)
+
+threading.Thread(target=serve, daemon=True).start()
+host, port = listener.getsockname()
+kws = ticker([("subscribe", [408065])])
+kws.connect(threaded=True, proxy={"host": host, "port": port})
+wait_for(lambda: "ticks" in names())
+peer = next(event[1] for event in events if event[0] == "connect")
+done((lines, peer == f"tcp4:{host}:{port}"))
+"""
+
+
+def test_a_proxy_is_used_in_the_same_way(serve, program):
+    sim = serve("sim", "--rate", 20)
+    for package in ("kiteconnect", "kiteticker"):
+        address = sim.root.removeprefix("ws://")
+        found = program(package, PROXIED, sim).result()
+        assert found == ([f"CONNECT {address} HTTP/1.1"], True), package
+
+
 USED_UP = """
-kws = ticker(reconnect_max_tries=1)
+kws = ticker(reconnect_max_tries=settings["tries"])
 kws.connect(threaded=True)
 wait_for(lambda: "noreconnect" in names())
 done(events)
 """
 
 
-@pytest.mark.parametrize("status", [403, 503])
-def test_refusals_without_kites_words_use_up_the_tries(status, serve, program):
+@pytest.mark.parametrize(("status", "tries"), [(403, 1), (503, 1), (503, 0)])
+def test_refusals_without_kites_words_use_up_the_tries(status, tries, serve, program):
     """A 403 of something in between is no refused token; the second attempt follows after 1 s."""
     fault = ",".join(f"handshake{number}=refusal:{status}" for number in (1, 2, 3))
     expected, found = (
-        program(package, USED_UP, serve("sim", "--fault", fault)).result()
+        program(package, USED_UP, serve("sim", "--fault", fault), tries=tries).result()
         for package in ("kiteconnect", "kiteticker")
     )
     assert found == expected
@@ -291,3 +331,13 @@ def test_constants_are_equal():
         assert hasattr(ours("key", "token"), name), name
 
 
+def test_methods_have_the_same_parameters():
+    import kiteconnect
+
+    for name, method in vars(kiteconnect.KiteTicker).items():
+        if not callable(method) or (name.startswith("_") and name != "__init__"):
+            continue
+        expected = inspect.signature(method).parameters.values()
+        found = inspect.signature(getattr(kiteticker.KiteTicker, name)).parameters.values()
+        expected, found = ([(it.name, it.default) for it in each] for each in (expected, found))
+        assert found[: len(expected)] == expected, name
