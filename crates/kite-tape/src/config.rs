@@ -28,6 +28,15 @@ pub struct RecorderConfig {
     pub compression: Compression,
     /// When the next file is started.
     pub rotation: Rotation,
+    /// Whether the files before the one being written are packed in the background, as by
+    /// [`pack`](crate::pack), those of earlier runs too. Default false, because releases that know
+    /// only version 1.0 of the format cannot read packed tapes.
+    ///
+    /// A thread of its own does it, at most half of the time: a second of work for a minute of
+    /// 9,000 instruments in full mode. Where there is only one processor, it competes with the feed
+    /// for it. [`Recorder::finish`](crate::Recorder::finish) stops it within a few blocks; the next
+    /// recorder goes on. Files that cannot be packed are logged and stay as they are.
+    pub pack: bool,
     /// When written data is synced to the disk. Default every second.
     pub fsync: Fsync,
     /// Metadata in the header of each file, at most 1 MiB, preferably a JSON object in UTF-8. Must
@@ -86,6 +95,7 @@ impl Default for RecorderConfig {
             block_age: Duration::from_secs(1),
             compression: Compression::Zstd { level: 1 },
             rotation: Rotation::default(),
+            pack: false,
             fsync: Fsync::Every(Duration::from_secs(1)),
             metadata: Vec::new(),
             quiet_after: None,

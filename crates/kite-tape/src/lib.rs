@@ -30,6 +30,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod ahead;
+mod background;
 mod body;
 mod config;
 mod edit;

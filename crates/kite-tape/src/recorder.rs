@@ -85,7 +85,8 @@ pub struct RecorderStats {
     pub blocks: u64,
     /// Bytes of the records on the tapes, before compression.
     pub bytes_raw: u64,
-    /// Bytes of the blocks on the tapes. Like the counts of records, it falls if a file is lost.
+    /// Bytes of the blocks on the tapes, as they were written: packing does not change it. Like the
+    /// counts of records, it falls if a file is lost.
     pub bytes_on_disk: u64,
     /// Records dropped because the queue was full or the recording had ended.
     pub dropped: u64,

@@ -25,6 +25,7 @@ use self::disk::{Current, Disk, Opened, into_io};
 use self::presence::Change;
 use self::tally::{Counts, Tally};
 use self::written::Written;
+use crate::background::Background;
 use crate::config::{Compression, Fsync, RecorderConfig};
 use crate::error::RecordError;
 use crate::queue::{Item, Loss, Queue, is_frame, note_gap, note_loss};
@@ -129,6 +130,8 @@ pub(crate) struct Writer {
     logged: Option<Instant>,
     failed: Option<io::Error>,
     silences: Option<SilenceDetector>,
+    /// Packs the files before the current one, if that is desired.
+    background: Option<Background>,
 }
 
 impl Writer {
@@ -162,6 +165,7 @@ impl Writer {
             logged: None,
             failed: None,
             silences: config.quiet_after.map(SilenceDetector::new),
+            background: config.pack.then(Background::start).transpose()?,
         })
     }
 
@@ -312,6 +316,9 @@ impl Writer {
 
     fn begin(&mut self, mut current: Current) {
         self.counters.note_file(&current.path);
+        if let Some(background) = &self.background {
+            background.begun(&current.path);
+        }
         if let Some(written) = self.failed_file.take()
             && written.tape_id == current.written.tape_id
         {

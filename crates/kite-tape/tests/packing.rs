@@ -14,7 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use kite_tape::{
     Compression, DamageCause, Fsync, InstrumentRow, PackConfig, PackError, PackSummary, PassedOver,
-    ReadConfig, Received, RecordKind, Recorder, RecorderConfig, Reel, Source, TapeFile,
+    ReadConfig, Received, RecordKind, Recorder, RecorderConfig, Reel, Rotation, Source, TapeFile,
 };
 use kite_wire::tape::{
     BlockEncoder, CODEC_COLUMNS, ColumnsEncoder, ColumnsError, MAX_COLUMNS_BODY_LEN, TapeHeader,
@@ -129,6 +129,43 @@ fn a_recorder_goes_on_in_a_new_file_after_todays_was_packed() {
     let again = record(directory.path(), config(), &ticks(10));
     assert_eq!(again, directory.path().join("kite-2026-01-05.1.ktape"));
     assert_eq!(read(&tape), ticks(500));
+}
+
+#[test]
+fn a_recorder_packs_the_files_that_it_has_finished_and_only_those() {
+    let directory = tempfile::tempdir().unwrap();
+    let rotation = Rotation { max_bytes: Some(64 << 10), by_day: true };
+    let config =
+        RecorderConfig { rotation, compression: Compression::Stored, pack: true, ..config() };
+    let is_packed = |path: &Path| TapeFile::open(path).unwrap().is_packed();
+    let recorder = Recorder::start(directory.path(), config.clone()).unwrap();
+    let given = ticks(2_000);
+    let (first, rest) = given.split_at(1_000);
+    first.iter().for_each(|it| recorder.record(it.0, it.1, it.2.clone()));
+    let all_but_the_last = |packs: &dyn Fn(&Path) -> bool, files: &[PathBuf]| {
+        files
+            .split_last()
+            .is_some_and(|(_, before)| before.len() > 1 && before.iter().all(|it| packs(it)))
+    };
+    while !all_but_the_last(&is_packed, &recorder.stats().files) {
+        thread::sleep(Duration::from_millis(1));
+    }
+    rest.iter().for_each(|it| recorder.record(it.0, it.1, it.2.clone()));
+    let files = recorder.finish().unwrap().stats.files;
+    let last = files.last().unwrap();
+    assert!(!is_packed(last), "the next recorder goes on with it");
+    assert_eq!(read(directory.path()), given);
+
+    // The next one packs what the one before has left.
+    let recorder = Recorder::start(directory.path(), config).unwrap();
+    recorder.record(given[0].0, RecordKind::Event, Bytes::from_static(b"{}"));
+    while !files[..files.len() - 1].iter().all(|it| is_packed(it)) {
+        thread::sleep(Duration::from_millis(1));
+    }
+    recorder.finish().unwrap();
+    assert!(!is_packed(last));
+    let parts = names(directory.path()).iter().filter(|it| it.ends_with(".part")).count();
+    assert_eq!(parts, 0);
 }
 
 #[test]

@@ -45,6 +45,10 @@ impl Output {
             move |source| PackError::Io { path, source }
         };
         let from = fs::metadata(tape.path()).map_err(failed(tape.path()))?;
+        // Something was added since the tape was opened.
+        if from.len() != tape.len_bytes() {
+            return Err(PackError::Changed { path: tape.path().to_owned() });
+        }
         let replaces = is_same(tape.path(), to);
         // A link stays a link: the file that it names is replaced.
         let path = if replaces { to.canonicalize().map_err(failed(to))? } else { to.to_owned() };

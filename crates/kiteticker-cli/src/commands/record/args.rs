@@ -63,6 +63,9 @@ pub(crate) struct Record {
     /// Start a new file at this size [4GiB]
     #[arg(long, value_name = "SIZE", value_parser = sizes::parse, allow_hyphen_values = true)]
     rotate_size: Option<u64>,
+    /// Pack each file when the next one has begun, as kite pack does
+    #[arg(long)]
+    pack: bool,
     /// Compression level: 1 to 19, or 0 for none [1]
     #[arg(long, value_name = "N", value_parser = within(0..=19), allow_hyphen_values = true)]
     zstd_level: Option<i32>,
@@ -90,7 +93,9 @@ impl Record {
     /// Returns the recorder's settings; options not given keep its defaults.
     pub(super) fn config(&self, metadata: Vec<u8>) -> RecorderConfig {
         let quiet_after = Some(self.quiet.after());
-        let mut config = RecorderConfig { metadata, quiet_after, ..RecorderConfig::default() };
+        let pack = self.pack;
+        let mut config =
+            RecorderConfig { metadata, quiet_after, pack, ..RecorderConfig::default() };
         if let Some(prefix) = &self.prefix {
             config.prefix.clone_from(prefix);
         }
