@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
+use kite_candles::{CandleStreamError, Every};
 use kite_server::tls::IdentityError;
 
 /// Why the server could not be started. No text contains the token.
@@ -49,6 +50,15 @@ pub enum HttpError {
     /// The certificate or its key cannot be used.
     #[error(transparent)]
     Tls(#[from] IdentityError),
+    /// Bars are to be kept that are too short for that.
+    #[error("bars of {every} are too short to keep for a day; must be {} or longer", Every::MINUTE)]
+    BarsTooShort {
+        /// Their length.
+        every: Every,
+    },
+    /// A setting of the bars is out of range.
+    #[error(transparent)]
+    Bars(#[from] CandleStreamError),
     /// The server's thread could not be started.
     #[error("cannot start a thread: {0}")]
     Thread(io::Error),
@@ -73,6 +83,7 @@ mod tests {
         assert_chain(&HttpError::NoToken { address }, None);
         assert_chain(&HttpError::TokenTooShort { len: 3, least: 16 }, None);
         assert_chain(&HttpError::TokenCharacter, None);
+        assert_chain(&HttpError::BarsTooShort { every: "5s".parse().unwrap() }, None);
         assert_chain(&HttpError::Host { host: "a/b".into() }, None);
     }
 }

@@ -36,6 +36,7 @@
 //! | `/readyz` | 200, or 503 with the reasons while no connection is live or the recorder fails |
 //! | `/api/status` | the state as JSON |
 //! | `/api/latest?i=NSE:INFY&i=408065` | the newest ticks of instruments as JSON |
+//! | `/api/candles?i=NSE:INFY&every=1m` | the bars of today as JSON, if they are kept |
 //!
 //! `docs/http.md`, `docs/page.md` and `docs/metrics.md` of the repository describe them, and who may
 //! read them.
@@ -49,11 +50,14 @@
 //!
 //! An event stream of the page (`events`) has no queue: once its connection has room, it writes the
 //! difference between the newest state and what its browser has got. Only the rates of the last ten
-//! minutes (`history`) are sampled without a reader.
+//! minutes (`history`) are sampled without a reader, and bars (`bars`) are made if they are to be
+//! kept.
 //!
 //! [`Manager`]: kite_manager::Manager
 
 mod accept;
+mod asked;
+mod bars;
 mod builder;
 mod disk;
 mod error;
@@ -77,6 +81,7 @@ mod token;
 
 pub use builder::HttpBuilder;
 pub use error::HttpError;
+pub use kite_candles;
 pub use kite_relay::TlsFiles;
 pub use names::InstrumentNames;
 pub use server::HttpServer;

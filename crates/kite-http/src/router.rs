@@ -11,6 +11,7 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
+use crate::bars;
 use crate::events;
 use crate::guard::{self, Guard};
 use crate::latest;
@@ -29,6 +30,7 @@ pub(crate) fn router(state: State, guard: Arc<Guard>) -> Router {
         .route("/readyz", get(readyz))
         .route("/api/status", get(status))
         .route("/api/latest", get(latest::latest))
+        .route("/api/candles", get(bars::candles))
         .route("/events", get(events::events))
         .route_layer(from_fn_with_state(Arc::clone(&guard), guard::check_token))
         .route("/healthz", get(healthz))

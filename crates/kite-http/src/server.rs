@@ -10,6 +10,7 @@ use tokio::runtime;
 use tokio::sync::oneshot;
 
 use crate::accept::{self, Limits};
+use crate::bars;
 use crate::builder::HttpBuilder;
 use crate::error::HttpError;
 use crate::events;
@@ -63,6 +64,7 @@ impl HttpServer {
                     _ = stopped => {}
                     () = accept::run(listener, work.tls, work.router, work.limits) => {}
                     () = incidents::follow(work.state.clone(), incidents) => {}
+                    () = bars::keep(work.state.clone()) => {}
                     () = events::publish(work.state) => {}
                 }
             });

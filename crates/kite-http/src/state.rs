@@ -11,6 +11,7 @@ use kite_relay::RelayStats;
 use kite_tape::RecorderStats;
 use parking_lot::Mutex;
 
+use crate::bars::Length;
 use crate::events::Live;
 use crate::incidents::Incidents;
 use crate::metrics;
@@ -32,6 +33,8 @@ pub(crate) struct Sources {
     pub(crate) relay: Option<RelayReader>,
     pub(crate) recorder: Option<(PathBuf, RecorderReader)>,
     pub(crate) token_expires: Option<ExpiryReader>,
+    /// The bars that are kept, by length.
+    pub(crate) lengths: Vec<Length>,
     pub(crate) incidents: Mutex<Incidents>,
     pub(crate) live: Live,
     /// The last sample and its time.
@@ -98,6 +101,7 @@ impl Sources {
             relay: None,
             recorder: None,
             token_expires: None,
+            lengths: Vec::new(),
             incidents: Mutex::default(),
             live: Live::new(connections),
             last: Mutex::default(),
@@ -119,6 +123,7 @@ impl Sources {
             incidents: self.incidents.lock().clone(),
             relay: self.relay.as_ref().map(|read| read().into()),
             recorder,
+            candles: self.lengths.iter().map(Length::status).collect(),
             feed,
         }
     }

@@ -8,6 +8,7 @@ use kite_relay::{ClientStats, RelayStats};
 use kite_tape::RecorderStats;
 use serde::Serialize;
 
+use crate::bars::LengthStatus;
 use crate::disk::Disk;
 use crate::incidents::Incidents;
 use crate::readiness::Readiness;
@@ -30,6 +31,8 @@ pub(crate) struct Status {
     pub(crate) incidents: Incidents,
     pub(crate) relay: Option<RelayStatus>,
     pub(crate) recorder: Option<RecorderStatus>,
+    /// The bars of today, by length.
+    pub(crate) candles: Vec<LengthStatus>,
 }
 
 /// The counts of a relay.

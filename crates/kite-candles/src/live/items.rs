@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use kite_manager::{AccountId, Gap, Packet, StreamItem, TaggedBatch};
 
-use crate::bar::Item;
+use crate::bar::{Bar, Item};
 use crate::candles::{Affected, Candles, Config, ConfigError};
 use crate::counts::Counts;
 
@@ -106,6 +106,21 @@ impl LiveCandles {
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.candles.counts()
+    }
+
+    /// Handles the end of the stream, if another one follows, such as that of the manager's next run.
+    /// What is traded until the next packet of each instrument is missed.
+    pub fn on_stopped(&mut self, out: &mut impl FnMut(Item)) {
+        for connection in &mut self.connections {
+            // Sockets count from 1 again.
+            (connection.is_up, connection.lost, connection.dropped_since) = (false, None, None);
+        }
+        self.candles.on_lost(Affected::All, self.last_unix_ns, out);
+    }
+
+    /// Returns the newest bars of an instrument, as [`Candles::newest`].
+    pub fn newest(&self, instrument_token: u32) -> impl Iterator<Item = Bar> {
+        self.candles.newest(instrument_token)
     }
 
     /// Passes on the bars that were not passed on, as they are. The time from now to the end of a bar

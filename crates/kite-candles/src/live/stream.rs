@@ -11,7 +11,7 @@ use futures_core::Stream;
 use kite_manager::{LaneStats, Manager, Stamp, StreamConfig, StreamFilter, TickStream};
 use tokio::time::{Instant, Sleep};
 
-use crate::bar::Item;
+use crate::bar::{Bar, Item};
 use crate::candles::{Config, ConfigError};
 use crate::counts::Counts;
 use crate::live::items::LiveCandles;
@@ -83,12 +83,28 @@ impl CandleStream {
         config: Config,
     ) -> Result<Self, CandleStreamError> {
         let candles = LiveCandles::new(config)?;
-        let stream = manager.stream(StreamConfig { mark_first: true, ..stream })?;
+        let stream = open(manager, stream)?;
         Ok(Self { stream, candles, ready: VecDeque::new(), timer: None })
     }
 
+    /// Goes on with a new stream, as after the end of the manager's run. What is traded until the
+    /// next packet of each instrument is missed.
+    ///
+    /// # Errors
+    /// Returns an error if a setting of the stream is out of range.
+    pub fn restart(
+        &mut self,
+        manager: &Manager,
+        stream: StreamConfig,
+    ) -> Result<(), kite_manager::ConfigError> {
+        self.stream = open(manager, stream)?;
+        self.candles.on_stopped(&mut |item| self.ready.push_back(item));
+        Ok(())
+    }
+
     /// Waits for the next bar or correction; `None` once the run has been stopped and all ticks were
-    /// read. The bars that have not ended are then left to [`CandleStream::finish`].
+    /// read. [`CandleStream::finish`] then passes on the bars that have not ended, or
+    /// [`CandleStream::restart`] continues them.
     ///
     /// # Cancel safety
     /// Cancel safe: no item is lost if the future is dropped.
@@ -131,6 +147,12 @@ impl CandleStream {
         self.stream.filter()
     }
 
+    /// Returns the newest bars of an instrument, by start, each as it is so far. The last of them has
+    /// usually not ended.
+    pub fn newest(&self, instrument_token: u32) -> impl Iterator<Item = Bar> {
+        self.candles.newest(instrument_token)
+    }
+
     /// Returns what was counted so far.
     #[must_use]
     pub fn counts(&self) -> Counts {
@@ -164,6 +186,11 @@ impl CandleStream {
         };
         timer.as_mut().poll(cx)
     }
+}
+
+/// Creates a stream whose first packets are marked.
+fn open(manager: &Manager, stream: StreamConfig) -> Result<TickStream, kite_manager::ConfigError> {
+    manager.stream(StreamConfig { mark_first: true, ..stream })
 }
 
 impl Stream for CandleStream {

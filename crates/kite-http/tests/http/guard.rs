@@ -6,7 +6,8 @@ use kite_manager::{Credentials, Manager};
 use crate::client::{get, get_with, request};
 use crate::stage::server;
 
-const PATHS: [&str; 4] = ["/metrics", "/readyz", "/api/status", "/api/latest?i=1"];
+const PATHS: [&str; 5] =
+    ["/metrics", "/readyz", "/api/status", "/api/latest?i=1", "/api/candles?i=1"];
 const SECRET: &str = "a-token-of-32-characters-or-more";
 
 fn idle() -> Manager {

@@ -3,6 +3,7 @@
 
 mod browser;
 mod browsers;
+mod candles;
 mod client;
 mod clients;
 mod guard;

@@ -85,7 +85,14 @@ async fn no_token_is_in_what_is_shown() {
     sim.drop_all();
     until("a refusal", || manager.snapshot().live == 0).await;
     let right = format!("Authorization: Bearer {READERS}\r\n");
-    for path in ["/metrics", "/readyz", "/healthz", "/api/status", "/api/latest?i=408065"] {
+    for path in [
+        "/metrics",
+        "/readyz",
+        "/healthz",
+        "/api/status",
+        "/api/latest?i=408065",
+        "/api/candles?i=408065",
+    ] {
         let answer = get_with(&http, path, &right).await;
         shown += &format!("{answer:?}{:?}", get(&http, path).await);
     }

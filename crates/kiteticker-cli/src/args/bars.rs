@@ -1,6 +1,6 @@
 //! Arguments that say what bars to make.
 
-mod sessions;
+pub(crate) mod sessions;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -85,6 +85,35 @@ fn metrics_status_and_the_newest_ticks_are_shown_without_secrets() {
 }
 
 #[test]
+fn bars_of_today_are_kept_by_choice() {
+    let directory = tempfile::tempdir().expect("a directory");
+    std::fs::write(directory.path().join("always.txt"), "all 00:00-24:00\n").expect("a file");
+    let text = "[feed]\nsim = true\nrate = 50\ninstruments = ['NSE:INFY', '256265']\n\
+                [relay]\nlisten = '127.0.0.1:0'\n\
+                [http]\nlisten = '127.0.0.1:0'\ncandles = ['1m', '1h']\nsessions = 'always.txt'\n";
+    std::fs::write(directory.path().join("kite.toml"), text).expect("a file");
+    let file = address_of(directory.path(), "kite.toml");
+    let (serving, _, http) = started(kite(&["serve", "--json", "--config", &file]));
+    let bars = |every: &str| -> Vec<Value> {
+        let answer = get(&http, &format!("/api/candles?i=NSE:INFY&every={every}"), "");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a body");
+        assert!(head.starts_with("HTTP/1.1 200"), "{answer}");
+        serde_json::from_str(body).expect("JSON")
+    };
+    for every in ["1m", "1h"] {
+        serving.wait_until(|| bars(every).iter().any(|bar| bar["volume"].as_u64() > Some(0)));
+        let bar = &bars(every)[0];
+        assert_eq!(
+            (&bar["symbol"], &bar["instrument_token"]),
+            (&"NSE:INFY".into(), &408_065.into())
+        );
+    }
+    assert!(get(&http, "/api/candles?i=NSE:INFY&every=5m", "").starts_with("HTTP/1.1 404"));
+    serving.interrupt();
+    assert_eq!(serving.ended().code, Some(0));
+}
+
+#[test]
 fn readers_send_the_token_of_the_file() {
     let directory = tempfile::tempdir().expect("a directory");
     let token = client_file(directory.path(), "http");
@@ -117,6 +146,14 @@ fn what_keeps_the_server_from_starting_is_said_with_advice() {
         ),
         (&["--http", "127.0.0.1:0", "--http-host", "a/b"], 2, "is not a host name", ""),
         (&["--http-host", "a"], 2, "--http <ADDR>", ""),
+        (&["--http-candles", "1m"], 2, "--http <ADDR>", ""),
+        (&["--http", "127.0.0.1:0", "--http-candles", "1m,5s"], 2, "must be 1m or longer", ""),
+        (
+            &["--http", "127.0.0.1:0", "--http-candles", "1m", "--http-sessions", "/no such file"],
+            3,
+            "cannot read",
+            "",
+        ),
     ] {
         let line = [&["serve", "--sim", "--relay", "127.0.0.1:0", "--check"], line].concat();
         let ended = run(&mut kite(&line));

@@ -22,15 +22,19 @@ use crate::console::paths;
 use crate::exit::CliError;
 use crate::instruments::names::Names;
 
-/// Reads a file of rules; an instrument has the token that its name has last on the tapes.
-pub(super) fn read(path: &Path, names: &Names) -> Result<Sessions, CliError> {
-    let shown = || paths::shown(path);
-    let text = fs::read_to_string(path)
-        .map_err(|error| CliError::unable(format!("cannot read {}", shown())).because(error))?;
-    parse(&text, names).map_err(|(line, error)| {
-        CliError::usage(error).at(format_args!("{}, line {line}", shown())).help(
+/// Reads a file of rules; an instrument has the token that `names` has for it, of tapes the last one.
+pub(crate) fn read(path: &Path, names: &Names) -> Result<Sessions, CliError> {
+    parse(&text(path)?, names).map_err(|(line, error)| {
+        CliError::usage(error).at(format_args!("{}, line {line}", paths::shown(path))).help(
             "write: all, a segment or an instrument; a date, if any; and 09:15-15:30 or closed",
         )
+    })
+}
+
+/// Reads the text of a file of rules, which may name instruments that are not known yet.
+pub(crate) fn text(path: &Path) -> Result<String, CliError> {
+    fs::read_to_string(path).map_err(|error| {
+        CliError::unable(format!("cannot read {}", paths::shown(path))).because(error)
     })
 }
 

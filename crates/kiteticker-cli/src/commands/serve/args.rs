@@ -28,7 +28,7 @@ use crate::format::times;
 pub(super) const MAX_THREADS: usize = 64;
 
 /// The arguments that stand in the file of `--config` instead.
-const IN_THE_FILE: [&str; 43] = [
+const IN_THE_FILE: [&str; 45] = [
     "instruments",
     "contracts",
     "spots",
@@ -57,6 +57,8 @@ const IN_THE_FILE: [&str; 43] = [
     "http_tls_cert",
     "http_tls_key",
     "http_insecure",
+    "http_candles",
+    "http_sessions",
     "sim",
     "replay",
     "seed",

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 
+use kite_candles::Every;
 use kite_conn::Credentials;
 use kite_manager::Manager;
 use kite_relay::SlowClients;
@@ -101,6 +102,10 @@ fn as_text(settings: &Settings) -> String {
     if let Some(http) = &settings.http {
         let scheme = if http.tls.is_some() { "https" } else { "http" };
         lines.push(("http", format!("{scheme}://{}", http.listen)));
+        let lengths: Vec<String> = http.candles.iter().map(Every::to_string).collect();
+        if !lengths.is_empty() {
+            lines.push(("", format!("bars of {}", lengths.join(", "))));
+        }
     }
     let width = lines.iter().map(|(what, _)| what.len()).max().unwrap_or_default();
     let mut text = String::new();

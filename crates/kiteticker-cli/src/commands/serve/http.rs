@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use kite_candles::{Config, Every};
 use kite_conn::Secret;
 use kite_http::{HttpBuilder, HttpError, HttpServer, InstrumentNames};
 use kite_manager::Manager;
@@ -15,6 +16,7 @@ use kite_tape::Recorder;
 use kite_wire::ist::{DAY_S, Day};
 
 use super::places::Places;
+use crate::args::bars::sessions;
 use crate::console::paths;
 use crate::exit::CliError;
 use crate::feed::credentials;
@@ -34,6 +36,10 @@ pub(super) struct HttpSettings {
     pub(super) hosts: Vec<String>,
     pub(super) tls: Option<TlsFiles>,
     pub(super) is_insecure: bool,
+    /// The lengths of the bars of today that are kept.
+    pub(super) candles: Vec<Every>,
+    /// The file of hours that replace the usual ones.
+    pub(super) sessions: Option<PathBuf>,
 }
 
 /// The names of instruments, which may be replaced while the server runs.
@@ -78,12 +84,30 @@ impl HttpSettings {
         self.token_file.is_none().then_some(HttpError::NoToken { address })
     }
 
+    /// Returns the bars to keep. Reads the file of hours, in which instruments may be named.
+    pub(super) fn candles(&self, names: &Names) -> Result<Vec<Config>, CliError> {
+        let mut config = Config::default();
+        if let Some(file) = &self.sessions {
+            config.sessions = sessions::read(file, names)?;
+        }
+        let of_length = |every: &Every| {
+            let mut config = config.clone();
+            config.every = *every;
+            config
+        };
+        Ok(self.candles.iter().map(of_length).collect())
+    }
+
     /// Prepares the server. Reads the token.
     pub(super) fn builder(&self, manager: &Manager) -> Result<HttpBuilder, CliError> {
         let builder = HttpServer::builder(manager).listen(self.listen).insecure(self.is_insecure);
         let mut builder = self.hosts.iter().fold(builder, HttpBuilder::host);
         if let Some(file) = &self.token_file {
             builder = builder.token(token(file)?);
+        }
+        if let Some(file) = &self.sessions {
+            // Parsed once names are known.
+            sessions::text(file)?;
         }
         if let Some(files) = &self.tls {
             // The server reports a key that cannot be read.
@@ -94,6 +118,13 @@ impl HttpSettings {
         }
         Ok(builder)
     }
+}
+
+/// Parses the length of bars that are kept.
+pub(super) fn length(text: &str) -> Result<Every, String> {
+    let every = text.parse::<Every>().map_err(|error| error.to_string())?;
+    let error = HttpError::BarsTooShort { every };
+    if every < Every::MINUTE { Err(error.to_string()) } else { Ok(every) }
 }
 
 /// What the server shows besides the connections.

@@ -107,7 +107,8 @@ pub(super) async fn run(plan: Plan, output: Output, stop: Stop) -> Result<Status
                 names: shared_names,
                 credentials: files,
             };
-            Some(shown.start(http.builder(&manager)?, &places)?)
+            let builder = http.builder(&manager)?.candles(http.candles(&names)?);
+            Some(shown.start(builder, &places)?)
         }
         None => None,
     };

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
+use kite_candles::Every;
 use kite_relay::TlsFiles;
 
 use super::address;
@@ -28,6 +29,12 @@ pub(super) struct HttpArgs {
     /// Private key of the certificate
     #[arg(long, value_name = "PEM", requires = "http_tls_cert")]
     http_tls_key: Option<PathBuf>,
+    /// Keep today's bars for /api/candles: lengths from 1m to 1d, separated by commas
+    #[arg(long, value_name = "LENGTHS", value_delimiter = ',', value_parser = http::length, requires = "http_listen")]
+    http_candles: Vec<Every>,
+    /// Hours that replace the usual ones, as for `kite candles`
+    #[arg(long, value_name = "FILE", requires = "http_candles")]
+    http_sessions: Option<PathBuf>,
     /// Serve other machines without TLS: the token and the data are readable on the way
     #[arg(long, requires = "http_listen", conflicts_with = "http_tls_cert")]
     http_insecure: bool,
@@ -44,6 +51,8 @@ impl HttpArgs {
             hosts: self.http_hosts,
             tls: tls.map(|(certificates, key)| TlsFiles { certificates, key }),
             is_insecure: self.http_insecure,
+            candles: self.http_candles,
+            sessions: self.http_sessions,
         };
         if let Some(error) = settings.lack() {
             return Err(http::not_started(error));

@@ -15,6 +15,15 @@ pub(super) fn read(mut section: Section<'_>, files: &mut Files<'_>) -> Option<Ht
     let listen = section.parsed("listen", args::address);
     let token = section.parsed("token_file", path);
     let hosts = section.all_parsed("hosts", host);
+    let candles = section.all_parsed("candles", http::length);
+    let sessions = section.parsed("sessions", path);
+    if let Some(At { value, line }) = &sessions {
+        files.exists(&section, "sessions", *line, value);
+        if candles.is_empty() {
+            let help = "add candles, such as candles = [\"1m\"]";
+            section.wrong_with(*line, "sessions", "has no bars to apply to", help);
+        }
+    }
     let (tls, is_insecure) = security(&mut section, files);
     if let Some(At { value, line }) = &token
         && files.exists(&section, "token_file", *line, value)
@@ -40,6 +49,8 @@ pub(super) fn read(mut section: Section<'_>, files: &mut Files<'_>) -> Option<Ht
         hosts: hosts.into_iter().map(|it| it.value).collect(),
         tls,
         is_insecure,
+        candles: candles.into_iter().map(|it| it.value).collect(),
+        sessions: sessions.map(|it| files.resolve(&it.value)),
     })
 }
 

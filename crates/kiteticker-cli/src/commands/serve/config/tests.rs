@@ -50,6 +50,7 @@ impl Stage {
         stage.write("http-cert.pem", "", 0o644);
         stage.write("http-key.pem", "", 0o600);
         stage.write("http.token", TOKEN, 0o600);
+        stage.write("sessions.txt", "all 09:15-15:30\n", 0o644);
         stage.write("short.token", "12345", 0o600);
         stage.write("key.pem", "", 0o600);
         stage.write("open.pem", "", 0o644);
@@ -161,6 +162,7 @@ fn what_the_example_comments_out_is_accepted() {
                 text.replace_range(at..end, "");
                 text = text.replacen("[record]", &format!("{account}\n\n[record]"), 1);
             }
+            "sessions" => text = text.replace("# candles = ", "candles = "),
             "strict" => text = text.replace("# list = ", "list = "),
             "tls_key" | "spot" => {}
             "tls_cert" => {
@@ -359,6 +361,21 @@ const MISTAKES: &[(&str, &[&str])] = &[
         &["2: http.listen: other machines reach this address, which needs token_file"],
     ),
     ("[http]\nhosts = ['a/b']\n", &["1: http.listen: is missing", "2: http.hosts: expected "]),
+    (
+        "[http]\nlisten = '127.0.0.1:1'\ncandles = ['1m', '30s', '2x']\n",
+        &[
+            "3: http.candles: bars of 30s are too short to keep for a day; must be 1m or longer",
+            "3: http.candles: not the length of a bar; must be 1s to 1d",
+        ],
+    ),
+    (
+        "[http]\nlisten = '127.0.0.1:1'\nsessions = 'sessions.txt'\n",
+        &["3: http.sessions: has no bars to apply to"],
+    ),
+    (
+        "[http]\nlisten = '127.0.0.1:1'\ncandles = '1m'\nsessions = 'missing.txt'\n",
+        &["4: http.sessions: no such file in "],
+    ),
     (
         "[http]\nlisten = '127.0.0.1:1'\ntoken_file = 'open.pem'\n",
         &["3: http.token_file: other users can access the token in "],
