@@ -184,6 +184,16 @@ for size in '80 24' '100 30'; do
     sees ' q quit '
     press Enter
     sees 'full mode, token'
+    # The chart takes the place of the depth, with candles, an axis of prices and the time.
+    types c
+    sees '  5m bars of the day  full mode'
+    misses 'full mode, token'
+    matches '^ *[0-9,]+\.[0-9]{2}┤'
+    matches '[┃╹╻╿╽│] '
+    matches '^ +[0-9]{2}:[0-9]{2}( |$)'
+    fits "$lines"
+    types c
+    sees 'full mode, token'
     # A click selects the second row, and one on a heading sorts.
     click 5 6
     matches '▶(NSE:)?RELIANCE'
@@ -288,6 +298,29 @@ misses '5x ended'
 sees 'moved to'
 matches '(NSE:)?INFY +[0-9,]+\.[0-9]{2}'
 types q
+ended 0
+
+# Candles as large as the terminal, with all hours, because the tape may be from any.
+for day in '' "$(TZ=Asia/Kolkata date +%F)"; do
+    echo "all $day 00:00-24:00"
+done > "$scratch/hours"
+for size in '80 24' '40 12' '200 50'; do
+    read -r columns lines <<<"$size"
+    start "a chart ${columns}x${lines}" "$columns" "$lines" '' \
+        "chart $scratch/tapes NSE:INFY --every 1s --sessions $scratch/hours"
+    sees 'status=0'
+    matches '^ *[0-9,]+\.[0-9]{2}┤'
+    matches '[┃╹╻╿╽]'
+    sees '┃ rose  ┃ fell'
+    tmux capture-pane -p -e -t kite | grep -qP '\x1b\[[0-9;]*3[12]m' || failed 'no colours'
+    ended 0
+done
+start 'a chart with NO_COLOR and ASCII' 80 24 'NO_COLOR=1' \
+    "chart $scratch/tapes NSE:INFY --every 1s --sessions $scratch/hours --ascii"
+sees 'O rose  # fell'
+if screen | grep -qP '[^\x00-\x7f]'; then failed 'characters outside ASCII'; fi
+tmux capture-pane -p -e -t kite > "$scratch/colours"
+if grep -qP '\x1b\[[0-9;]*(3[0-7]|4[0-7])' "$scratch/colours"; then failed 'colours despite NO_COLOR'; fi
 ended 0
 
 start 'Ctrl-C' 80 24 '' "$watched"
