@@ -327,7 +327,7 @@ fn the_rule_is_in_the_help_of_every_command() {
         for part in [
             "Exit status:",
             "  2    wrong usage",
-            "  130  interrupted before it was done: export, candles, inspect, cut, merge,",
+            "  130  interrupted before it was done: export, candles, chart, inspect, cut,",
         ] {
             assert!(help.contains(part), "{command}: {help}");
         }
