@@ -34,6 +34,10 @@ const QUANTITY: usize = 6;
 const ORDERS: usize = 6;
 /// From this width on, a side of the depth also shows the number of orders.
 const WITH_ORDERS: usize = 34;
+/// Width of the depth if a chart is beside it.
+const WIDE_DEPTH: u16 = 71;
+/// From this width on, there is room for both.
+const WITH_CHART: u16 = WIDE_DEPTH + 1 + 40;
 
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
     let Some(row) = app.table.selected_row() else {
@@ -67,17 +71,30 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
         _ => (left, columns),
     };
     if left.width >= NARROWEST_DEPTH || app.content == Content::Chart {
-        let lines = match app.content {
-            Content::Depth => levels(app.theme, row, left.width),
-            Content::Chart => chart::lines(app, row, left),
-        };
-        frame.render_widget(Paragraph::new(lines), left);
+        match app.content {
+            Content::Depth if left.width >= WITH_CHART => {
+                let depth = Rect { width: WIDE_DEPTH, ..left };
+                draw_depth(frame, depth, app, row);
+                let x = depth.right() + 1;
+                draw_chart(frame, Rect { x, width: left.right() - x, ..left }, app, row);
+            }
+            Content::Depth => draw_depth(frame, left, app, row),
+            Content::Chart => draw_chart(frame, left, app, row),
+        }
         let x = left.x + left.width + 1;
         let facts = Rect { x, width: area.right().saturating_sub(x), ..body };
         draw_facts(frame, facts, usize::from(columns), app, row);
     } else {
         draw_facts(frame, body, 1, app, row);
     }
+}
+
+fn draw_depth(frame: &mut Frame<'_>, area: Rect, app: &App, row: &Row) {
+    frame.render_widget(Paragraph::new(levels(app.theme, row, area.width)), area);
+}
+
+fn draw_chart(frame: &mut Frame<'_>, area: Rect, app: &App, row: &Row) {
+    frame.render_widget(Paragraph::new(chart::lines(app, row, area)), area);
 }
 
 /// Returns the lines of the depth: bids on the left, asks on the right, best first.
