@@ -16,8 +16,8 @@ Exit status:
   2    wrong usage
   3    cannot start or go on
   130  interrupted before it was done: export, candles, chart, inspect, cut,
-       merge, repair, pack, instruments, login, logout, doctor, and any command by
-       a second Ctrl-C";
+       merge, repair, pack, instruments, login, logout, doctor, and any command
+       by a second Ctrl-C";
 
 /// An exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
