@@ -10,7 +10,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 python3 -c 'import ensurepip, sys, venv; assert sys.version_info >= (3, 11)' || { echo 'Python 3.11 or later with venv is not installed' >&2; exit 1; }
-cargo build --locked -p kiteticker-cli --bin kite
+cargo build --locked -p kiteticker-cli -p kite-export --example recipe_tape --bin kite
 target=$(cargo metadata --format-version 1 --no-deps | python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')
 
 # Installed again when the list changes. It is copied last, so that an installation that was

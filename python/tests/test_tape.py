@@ -2,6 +2,7 @@
 
 import datetime as dt
 import os
+import pathlib
 import shutil
 import subprocess
 import sys
@@ -30,6 +31,15 @@ def tapes(tmp_path_factory):
     source = ["--sim", "--count", "60", "--rate", "50", "--for", "4s", "--chaos", "1s"]
     line = [KITE, "record", *source, "--to", to, "NSE:INFY", "NSE:NIFTY 50", "--json"]
     subprocess.run(line, check=True, capture_output=True, timeout=PATIENCE_S)
+    return to
+
+
+@pytest.fixture
+def session(tmp_path):
+    """A tape of a few ticks within the session of two days."""
+    to = tmp_path / "session.ktape"
+    make = pathlib.Path(KITE).parent / "examples" / "recipe_tape"
+    subprocess.run([make, to], check=True, timeout=PATIENCE_S)
     return to
 
 
@@ -351,3 +361,39 @@ def test_a_list_is_fetched_once_a_day_and_an_older_one_is_used_with_a_warning(tm
             assert len(Instruments(**place, refresh=True)) == 4
     finally:
         server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("ticks", "options"),
+    [
+        ({"every": "1s"}, ["--every", "1s"]),
+        (
+            {"every": ["1s", "1d"], "instruments": ["NSE:INFY"], "prices": "float", "pre_open": True},
+            ["--every", "1s,1d", "--instruments", "NSE:INFY", "--prices", "float", "--pre-open"],
+        ),
+        ({"every": "5s", "fill": True, "grace": 0.5}, ["--every", "5s", "--fill", "--grace", "500ms"]),
+    ],
+)
+def test_bars_are_equal_to_the_file_of_kite_candles(session, tmp_path, ticks, options):
+    to = tmp_path / "bars.parquet"
+    line = [KITE, "candles", session, "--to", to, *options]
+    done = subprocess.run(line, capture_output=True, timeout=PATIENCE_S)
+    assert done.returncode in (0, 1), done.stderr
+    table = kiteticker.candles(session, **ticks)
+    bars, expected = pl.DataFrame(table), pl.read_parquet(to)
+    assert len(expected) > 0 and bars.schema == expected.schema
+    assert bars.equals(expected)
+    assert table.summary["bars"] == len(bars)
+    assert {length["every"] for length in table.summary["lengths"]} <= {"1s", "5s", "1d"}
+    assert pl.DataFrame(Tape(session).candles(**ticks)).equals(bars)
+
+
+def test_wrong_bars_raise_what_they_are(tapes):
+    for text, wanted in [
+        ("every is \"2d\": not the length of a bar", {"every": "2d"}),
+        ("every has 60s twice", {"every": ["1m", "60s"]}),
+        ("grace", {"grace": -1.0}),
+        ("grace", {"grace": 61.0}),
+    ]:
+        with pytest.raises(ValueError, match=text):
+            Tape(tapes).candles(**wanted)

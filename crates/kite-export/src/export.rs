@@ -432,7 +432,7 @@ impl<'a> Export<'a> {
         'a: 'static,
     {
         self.check()?;
-        Ok(Batches::of_ticks(self.schema.arrow(), self))
+        Ok(Batches::new(self.schema.arrow(), move |out| self.read_ticks(out)))
     }
 
     /// Returns the table of events as record batches, without the ticks. The selection of
@@ -446,11 +446,11 @@ impl<'a> Export<'a> {
     {
         self.check()?;
         let schema = EventRows::new(self.schema.times).schema().clone();
-        Ok(Batches::of_events(schema, self))
+        Ok(Batches::new(schema, move |out| self.read_events(out)))
     }
 
     /// Reads the ticks into memory. Blocks.
-    pub(crate) fn read_ticks(mut self, out: memory::Output) -> Result<Summary, ExportError> {
+    fn read_ticks(mut self, out: memory::Output) -> Result<Summary, ExportError> {
         let schema = self.schema.clone();
         let builder = || TickBatches::new(&schema);
         let ticks = MemoryTicks::new(out, self.thread_count(), builder)?;
@@ -458,7 +458,7 @@ impl<'a> Export<'a> {
     }
 
     /// Reads the events into memory. Blocks.
-    pub(crate) fn read_events(mut self, out: memory::Output) -> Result<Summary, ExportError> {
+    fn read_events(mut self, out: memory::Output) -> Result<Summary, ExportError> {
         let ticks = NoTicks::new(&out);
         let events = MemoryEvents::new(out, EventRows::new(self.schema.times));
         self.run(Box::new(ticks), Some(Box::new(events)))

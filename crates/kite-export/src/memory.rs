@@ -12,10 +12,10 @@ use arrow_schema::SchemaRef;
 use kite_wire::Packet;
 use kite_wire::tape::Received;
 
-use crate::arrow::{EventRows, TickBatches};
+use crate::arrow::{BarColumns, EventRows, TickBatches};
+use crate::bars::{BarRow, Rows as BarRows};
 use crate::chunk::Chunk;
 use crate::error::{EncodeFailure, ExportError, Target};
-use crate::export::Export;
 use crate::pool::Pool;
 use crate::summary::Summary;
 use crate::table::{Event, EventTable, TickTable};
@@ -23,44 +23,42 @@ use crate::table::{Event, EventTable, TickTable};
 /// Rows of a batch. With market depth a batch takes 8 MB, and its packets 3 MB while they wait.
 const BATCH_ROWS: usize = 16_384;
 
-/// The rows of tapes as record batches, in the order of the tape. [`Export::to_batches`] and
-/// [`Export::to_event_batches`] return it.
+/// The rows of tapes as record batches, in the order of the tape. [`Export::to_batches`],
+/// [`Export::to_event_batches`] and [`Bars::to_batches`](crate::Bars::to_batches) return it.
 ///
 /// Nothing is read before the first batch is asked for. Threads then read ahead of the caller by a
 /// few batches, and wait for it. Dropped early, it ends them.
-pub struct Batches {
+///
+/// [`Export::to_batches`]: crate::Export::to_batches
+/// [`Export::to_event_batches`]: crate::Export::to_event_batches
+pub struct Batches<S = Summary> {
     schema: SchemaRef,
-    state: State,
+    state: State<S>,
 }
 
-/// One of the tables of tapes.
-#[derive(Debug, Clone, Copy)]
-enum Table {
-    Ticks,
-    Events,
-}
+/// Reads the tapes, and passes batches to the output.
+type Read<S> = dyn FnOnce(Output) -> Result<S, ExportError> + Send;
 
-enum State {
-    Ready(Box<Export<'static>>, Table),
-    Running(Reading),
+enum State<S> {
+    Ready(Box<Read<S>>),
+    Running(Reading<S>),
     /// `None` if it failed.
-    Ended(Option<Box<Summary>>),
+    Ended(Option<Box<S>>),
 }
 
 /// The thread that reads the tapes.
-struct Reading {
+struct Reading<S> {
     batches: Receiver<RecordBatch>,
-    thread: JoinHandle<Result<Summary, ExportError>>,
+    thread: JoinHandle<Result<S, ExportError>>,
     is_dropped: Arc<AtomicBool>,
 }
 
-impl Batches {
-    pub(crate) fn of_ticks(schema: SchemaRef, export: Export<'static>) -> Self {
-        Self { schema, state: State::Ready(Box::new(export), Table::Ticks) }
-    }
-
-    pub(crate) fn of_events(schema: SchemaRef, export: Export<'static>) -> Self {
-        Self { schema, state: State::Ready(Box::new(export), Table::Events) }
+impl<S: Send + 'static> Batches<S> {
+    pub(crate) fn new(
+        schema: SchemaRef,
+        read: impl FnOnce(Output) -> Result<S, ExportError> + Send + 'static,
+    ) -> Self {
+        Self { schema, state: State::Ready(Box::new(read)) }
     }
 
     /// Returns the schema of the batches.
@@ -72,7 +70,7 @@ impl Batches {
     /// Returns what was read once all batches were: counts of everything that is missing or damaged
     /// too. `None` before, and after an error.
     #[must_use]
-    pub fn summary(&self) -> Option<&Summary> {
+    pub fn summary(&self) -> Option<&S> {
         match &self.state {
             State::Ended(summary) => summary.as_deref(),
             _ => None,
@@ -97,8 +95,8 @@ impl Batches {
     ) -> Option<Result<Option<RecordBatch>, ExportError>> {
         if matches!(self.state, State::Ready(..)) {
             let ready = std::mem::replace(&mut self.state, State::Ended(None));
-            if let State::Ready(export, table) = ready {
-                match Reading::start(*export, table) {
+            if let State::Ready(read) = ready {
+                match Reading::start(read) {
                     Ok(reading) => self.state = State::Running(reading),
                     Err(error) => return Some(Err(error)),
                 }
@@ -124,7 +122,7 @@ impl Batches {
     }
 }
 
-impl Iterator for Batches {
+impl<S: Send + 'static> Iterator for Batches<S> {
     type Item = Result<RecordBatch, ExportError>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -133,9 +131,9 @@ impl Iterator for Batches {
     }
 }
 
-impl std::iter::FusedIterator for Batches {}
+impl<S: Send + 'static> std::iter::FusedIterator for Batches<S> {}
 
-impl Drop for Batches {
+impl<S> Drop for Batches<S> {
     fn drop(&mut self) {
         if let State::Running(reading) = std::mem::replace(&mut self.state, State::Ended(None)) {
             reading.is_dropped.store(true, Ordering::Relaxed);
@@ -146,27 +144,23 @@ impl Drop for Batches {
     }
 }
 
-impl fmt::Debug for Batches {
+impl<S> fmt::Debug for Batches<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Batches").field("schema", &self.schema).finish_non_exhaustive()
     }
 }
 
-impl Reading {
-    fn start(export: Export<'static>, table: Table) -> Result<Self, ExportError> {
+impl<S: Send + 'static> Reading<S> {
+    fn start(read: Box<Read<S>>) -> Result<Self, ExportError> {
         let (sender, batches) = mpsc::sync_channel(1);
         let is_dropped = Arc::new(AtomicBool::new(false));
         let out = Output { batches: sender, is_dropped: is_dropped.clone() };
-        let read = move || match table {
-            Table::Ticks => export.read_ticks(out),
-            Table::Events => export.read_events(out),
-        };
-        let thread = thread::Builder::new().name("kite-export".into()).spawn(read);
+        let thread = thread::Builder::new().name("kite-export".into()).spawn(|| read(out));
         let thread = thread.map_err(|source| ExportError::Thread { threads: 1, source })?;
         Ok(Self { batches, thread, is_dropped })
     }
 
-    fn finish(self) -> Result<Summary, ExportError> {
+    fn finish(self) -> Result<S, ExportError> {
         let lost = |_| ExportError::ThreadLost { target: Target::Memory };
         self.thread.join().map_err(lost)?
     }
@@ -184,6 +178,11 @@ impl Output {
         let batch = batch.map_err(failed)?;
         // The error is never seen, since the caller has dropped the batches.
         self.batches.send(batch).map_err(|_| ExportError::Cancelled { rows: 0 })
+    }
+
+    /// Returns whether the caller has dropped the batches.
+    fn is_dropped(&self) -> bool {
+        self.is_dropped.load(Ordering::Relaxed)
     }
 }
 
@@ -237,7 +236,7 @@ impl TickTable for MemoryTicks {
     }
 
     fn is_abandoned(&self) -> bool {
-        self.out.is_dropped.load(Ordering::Relaxed)
+        self.out.is_dropped()
     }
 
     fn finish(&mut self, _: &Summary) -> Result<(u64, u64), ExportError> {
@@ -296,5 +295,40 @@ impl EventTable for MemoryEvents {
 
     fn finish(mut self: Box<Self>, _: &Summary) -> Result<(), ExportError> {
         self.send()
+    }
+}
+
+/// The table of bars in memory.
+pub(crate) struct MemoryBars {
+    out: Output,
+    columns: BarColumns,
+}
+
+impl MemoryBars {
+    pub(crate) fn new(out: Output, columns: BarColumns) -> Self {
+        Self { out, columns }
+    }
+
+    fn send(&mut self) -> Result<(), ExportError> {
+        match self.columns.rows() {
+            0 => Ok(()),
+            _ => self.out.send(self.columns.take().map_err(EncodeFailure::new)),
+        }
+    }
+}
+
+impl BarRows for MemoryBars {
+    fn push(&mut self, row: BarRow<'_>) -> Result<(), ExportError> {
+        self.columns.push(row);
+        if self.columns.rows() >= BATCH_ROWS { self.send() } else { Ok(()) }
+    }
+
+    fn is_abandoned(&self) -> bool {
+        self.out.is_dropped()
+    }
+
+    fn finish(&mut self, _: &Summary) -> Result<u64, ExportError> {
+        self.send()?;
+        Ok(0)
     }
 }

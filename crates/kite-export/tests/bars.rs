@@ -216,3 +216,28 @@ fn damage_of_the_tape_flags_the_bars_around_it() {
     let sum: u64 = bars.iter().map(|bar| bar.volume.unwrap_or(0) + bar.missed_volume).sum();
     assert_eq!(sum, 14);
 }
+
+#[test]
+fn bars_in_memory_are_those_of_a_parquet_file() {
+    let maker = maker();
+    let (reel, path) = (maker.reel(), maker.path("bars.parquet"));
+    for lengths in [&["1m"][..], &["15s", "1d"]] {
+        let bars = || export(&reel).bars(every(lengths));
+        let made = export(&reel).overwrite(true).bars(every(lengths));
+        let made = made.to_file(&path, Format::Parquet).unwrap();
+        let mut batches = bars().to_batches().unwrap();
+        let found: Vec<RecordBatch> = batches.by_ref().map(Result::unwrap).collect();
+        let summary = batches.summary().unwrap();
+        assert_eq!((summary.bars, &summary.counts), (made.bars, &made.counts));
+        let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(&path).unwrap()).unwrap();
+        assert_eq!(reader.schema().fields(), batches.schema().fields());
+        let expected: Vec<RecordBatch> = reader.build().unwrap().map(Result::unwrap).collect();
+        assert!(found.len() == 1 && found[0].columns() == expected[0].columns());
+        let mut unread = bars().to_batches().unwrap();
+        let _ = unread.next_within(std::time::Duration::ZERO);
+        drop(unread);
+    }
+    let mut config = Config::default();
+    config.grace = 2 * Config::LONGEST_GRACE;
+    assert!(export(&reel).bars([config]).to_batches().is_err());
+}

@@ -29,7 +29,7 @@ from ._native import (
 )
 from ._sim import Replay, Sim
 from ._stream import Event, Events, Orders, Stream, StreamError, TokenRefused
-from ._tape import RecordedGap, Tape
+from ._tape import RecordedGap, Tape, candles
 from ._ticker import ConnectResponse, Gap, KiteTicker
 
 __all__ = [
@@ -58,6 +58,7 @@ __all__ = [
     "Tick",
     "TokenRefused",
     "__version__",
+    "candles",
     "install",
     "parse",
 ]

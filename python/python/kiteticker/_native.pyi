@@ -440,6 +440,16 @@ class Recording:
         times: str,
         time_zone: str,
     ) -> TapeTable: ...
+    def candles(
+        self,
+        every: list[str],
+        wanted: list[str | int] | None,
+        ranges: list[tuple[int, int]] | None,
+        fill: bool,
+        pre_open: bool,
+        grace: float,
+        prices: str,
+    ) -> TapeTable: ...
     def events(
         self, ranges: list[tuple[int, int]] | None, times: str, time_zone: str
     ) -> TapeTable: ...
@@ -465,8 +475,9 @@ class TapeTable:
 
     @property
     def summary(self) -> dict[str, Any] | None:
-        """What the last reading that has ended found, with the keys of `kite export --json`: rows,
-        gaps, damage and so on; `complete` is whether nothing is missing. None before."""
+        """What the last reading that has ended found, with the keys of the option --json of `kite
+        export`, or of `kite candles` for bars: rows, gaps, damage and so on; `complete` is whether
+        nothing is missing. None before."""
 
     @property
     def damage(self) -> list[str]:

@@ -104,6 +104,36 @@ class Tape:
             _wanted(instruments), self._ranges(start, end), columns, prices, times, time_zone
         )
 
+    def candles(
+        self,
+        every: str | Sequence[str] = "1m",
+        instruments: Wanted | Iterable[Wanted] | None = None,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        *,
+        fill: bool = False,
+        pre_open: bool = False,
+        grace: float = 2.0,
+        prices: Literal["decimal", "float"] = "decimal",
+    ) -> TapeTable:
+        """Returns the table of bars, with the columns, rules and flags of docs/candles.md, as
+        `kite candles` makes them; of several lengths ("1m", "1d") with a column `every`.
+
+        The times choose bars, and do not change them. `fill` adds bars without trades at the previous
+        close, and `pre_open` those before the session. `grace` is how many seconds a bar waits for
+        late packets. Raises as `ticks` does.
+        """
+        lengths = [every] if isinstance(every, str) else list(every)
+        return self._recording.candles(
+            lengths,
+            _wanted(instruments),
+            self._ranges(start, end),
+            fill,
+            pre_open,
+            grace,
+            prices,
+        )
+
     def events(
         self,
         start: Moment | None = None,
@@ -140,6 +170,25 @@ class Tape:
 
     def _ranges(self, start: Moment | None, end: Moment | None) -> list[tuple[int, int]] | None:
         return ranges(self._recording.spans, start, end)
+
+
+def candles(
+    tapes: Tape | Path | Iterable[Path],
+    every: str | Sequence[str] = "1m",
+    instruments: Wanted | Iterable[Wanted] | None = None,
+    start: Moment | None = None,
+    end: Moment | None = None,
+    *,
+    fill: bool = False,
+    pre_open: bool = False,
+    grace: float = 2.0,
+    prices: Literal["decimal", "float"] = "decimal",
+) -> TapeTable:
+    """Returns the table of bars of a Tape, or of tapes by their paths; see `Tape.candles`."""
+    tape = tapes if isinstance(tapes, Tape) else Tape(tapes)
+    return tape.candles(
+        every, instruments, start, end, fill=fill, pre_open=pre_open, grace=grace, prices=prices
+    )
 
 
 def _wanted(instruments: Wanted | Iterable[Wanted] | None) -> list[str | int] | None:

@@ -3,12 +3,12 @@
 use std::ffi::CString;
 use std::sync::{Arc, Mutex};
 
-use kite_export::Summary;
+use kite_export::{BarSummary, Summary};
 use kite_tape::Damage;
 use pyo3::create_exception;
 use pyo3::exceptions::PyUserWarning;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyList};
 
 use crate::feed::lock;
 
@@ -31,7 +31,94 @@ struct Found {
     damage: Vec<String>,
     /// All damaged parts.
     damages: u64,
-    summary: Option<Summary>,
+    ended: Option<Ended>,
+}
+
+/// What a reading that has ended has counted.
+#[derive(Debug, Clone)]
+pub(crate) enum Ended {
+    /// Of a table of ticks or events.
+    Rows(Summary),
+    /// Of a table of bars.
+    Bars(BarSummary),
+}
+
+impl From<Summary> for Ended {
+    fn from(summary: Summary) -> Self {
+        Self::Rows(summary)
+    }
+}
+
+impl From<BarSummary> for Ended {
+    fn from(summary: BarSummary) -> Self {
+        Self::Bars(summary)
+    }
+}
+
+impl Ended {
+    fn tapes(&self) -> &Summary {
+        match self {
+            Self::Rows(summary) => summary,
+            Self::Bars(summary) => &summary.tapes,
+        }
+    }
+
+    /// Returns the counts with the keys of the command's option --json.
+    fn dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let (counts, tapes) = (PyDict::new(py), self.tapes());
+        match self {
+            Self::Rows(_) => {
+                counts.set_item("rows", tapes.rows)?;
+                counts.set_item("event_rows", tapes.event_rows)?;
+                counts.set_item("first_recv_unix_ns", tapes.first_recv_unix_ns)?;
+                counts.set_item("last_recv_unix_ns", tapes.last_recv_unix_ns)?;
+            }
+            Self::Bars(summary) => {
+                counts.set_item("bars", summary.bars)?;
+                counts.set_item("incomplete", summary.incomplete)?;
+                counts.set_item("lengths", lengths(py, summary)?)?;
+            }
+        }
+        for (key, count) in [
+            ("frames", tapes.frames),
+            ("packets_left_out", tapes.packets_left_out),
+            ("unknown_packets", tapes.unknown_packets),
+            ("damaged_frames", tapes.damaged_frames),
+            ("gaps", tapes.gaps),
+            ("frames_missing", tapes.frames_missing),
+            ("damages", tapes.damage),
+            ("records_lost", tapes.records_lost),
+            ("torn_files", tapes.torn_files),
+            ("unreadable_files", tapes.unreadable_files),
+        ] {
+            counts.set_item(key, count)?;
+        }
+        counts.set_item("unseen", &tapes.unseen_tokens)?;
+        counts.set_item("complete", tapes.is_complete())?;
+        Ok(counts)
+    }
+}
+
+fn lengths<'py>(py: Python<'py>, summary: &BarSummary) -> PyResult<Bound<'py, PyList>> {
+    let all = PyList::empty(py);
+    for (every, counts) in &summary.counts {
+        let length = PyDict::new(py);
+        length.set_item("every", every.to_string())?;
+        for (key, count) in [
+            ("packets", counts.packets),
+            ("baselines", counts.baselines),
+            ("out_of_order", counts.out_of_order),
+            ("trades", counts.trades),
+            ("outside_trades", counts.outside_trades),
+            ("volume", counts.volume),
+            ("outside_volume", counts.outside_volume),
+            ("late_gaps", counts.late_gaps),
+        ] {
+            length.set_item(key, count)?;
+        }
+        all.append(length)?;
+    }
+    Ok(all)
 }
 
 impl Outcome {
@@ -43,17 +130,17 @@ impl Outcome {
         }
     }
 
-    pub(crate) fn set_summary(&self, summary: &Summary) {
-        lock(&self.0).summary = Some(summary.clone());
+    pub(crate) fn end(&self, ended: Ended) {
+        lock(&self.0).ended = Some(ended);
     }
 
     /// Takes over what another reading has found.
     pub(crate) fn replace(&self, other: &Self) {
-        let (damage, damages, summary) = {
+        let (damage, damages, ended) = {
             let other = lock(&other.0);
-            (other.damage.clone(), other.damages, other.summary.clone())
+            (other.damage.clone(), other.damages, other.ended.clone())
         };
-        *lock(&self.0) = Found { damage, damages, summary };
+        *lock(&self.0) = Found { damage, damages, ended };
     }
 
     /// Returns descriptions of the damaged parts so far.
@@ -61,38 +148,18 @@ impl Outcome {
         lock(&self.0).damage.clone()
     }
 
-    /// Returns the counts of a reading that has ended, with the keys of `kite export --json`.
+    /// Returns the counts of a reading that has ended.
     pub(crate) fn summary<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
-        let Some(summary) = lock(&self.0).summary.clone() else { return Ok(None) };
-        let counts = PyDict::new(py);
-        for (key, count) in [
-            ("rows", summary.rows),
-            ("event_rows", summary.event_rows),
-            ("frames", summary.frames),
-            ("packets_left_out", summary.packets_left_out),
-            ("unknown_packets", summary.unknown_packets),
-            ("damaged_frames", summary.damaged_frames),
-            ("gaps", summary.gaps),
-            ("frames_missing", summary.frames_missing),
-            ("damages", summary.damage),
-            ("records_lost", summary.records_lost),
-            ("torn_files", summary.torn_files),
-            ("unreadable_files", summary.unreadable_files),
-        ] {
-            counts.set_item(key, count)?;
-        }
-        counts.set_item("unseen", &summary.unseen_tokens)?;
-        counts.set_item("first_recv_unix_ns", summary.first_recv_unix_ns)?;
-        counts.set_item("last_recv_unix_ns", summary.last_recv_unix_ns)?;
-        counts.set_item("complete", summary.is_complete())?;
-        Ok(Some(counts))
+        let ended = lock(&self.0).ended.clone();
+        ended.map(|ended| ended.dict(py)).transpose()
     }
 
     /// Warns of what cannot be read, and of instruments without a tick; `label` names them.
     pub(crate) fn warn(&self, py: Python<'_>, label: impl Fn(u32) -> String) -> PyResult<()> {
-        let (damages, first, summary) = {
+        let (damages, first, unseen) = {
             let found = lock(&self.0);
-            (found.damages, found.damage.first().cloned(), found.summary.clone())
+            let unseen = found.ended.as_ref().map(|ended| ended.tapes().unseen_tokens.clone());
+            (found.damages, found.damage.first().cloned(), unseen.unwrap_or_default())
         };
         if let Some(first) = first {
             let more = match damages - 1 {
@@ -101,9 +168,8 @@ impl Outcome {
             };
             warn(py, &format!("parts of the tapes cannot be read: {first}{more}"))?;
         }
-        let Some(summary) = summary else { return Ok(()) };
-        if !summary.unseen_tokens.is_empty() {
-            let names: Vec<_> = summary.unseen_tokens.iter().map(|&it| label(it)).collect();
+        if !unseen.is_empty() {
+            let names: Vec<_> = unseen.into_iter().map(label).collect();
             warn(py, &format!("the tapes have no tick of {}", names.join(", ")))?;
         }
         Ok(())

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kite_export::kite_candles::Config;
 use kite_export::{Export, ExportError, Prices, TimeUnit, TimeZone};
 use kite_tape::{Entries, ReadConfig, Reel, Windows};
 use kite_wire::ist::Day;
@@ -82,13 +83,44 @@ impl Recording {
         let mut options = self.options(ranges, times, time_zone)?;
         options.tokens = tokens;
         options.columns = columns;
-        options.prices = match prices {
-            "decimal" => Prices::Decimal,
-            "float" => Prices::Float,
-            other => return Err(unknown("prices", other, "\"decimal\" or \"float\"")),
-        };
+        options.prices = prices_named(prices)?;
         let reel = self.reel.clone();
         let open = move |outcome| options.export(&reel, outcome)?.to_batches();
+        TapeTable::new(Arc::clone(&self.names), open)
+    }
+
+    /// Returns the table of bars.
+    #[expect(clippy::too_many_arguments, reason = "called with names in Python")]
+    fn candles(
+        &self,
+        every: Vec<String>,
+        wanted: Option<Vec<Wanted>>,
+        ranges: Ranges,
+        fill: bool,
+        pre_open: bool,
+        grace: f64,
+        prices: &str,
+    ) -> PyResult<TapeTable> {
+        let mut options = self.options(ranges, "us", "ist")?;
+        options.tokens = wanted.map(|wanted| self.names.resolve_by_day(&wanted)).transpose()?;
+        options.prices = prices_named(prices)?;
+        let grace = Duration::try_from_secs_f64(grace);
+        let grace = grace.map_err(|error| PyValueError::new_err(format!("grace: {error}")))?;
+        let mut configs: Vec<Config> = Vec::with_capacity(every.len());
+        for length in every {
+            let invalid = |error| PyValueError::new_err(format!("every is {length:?}: {error}"));
+            let mut config = Config::default();
+            config.every = length.parse().map_err(invalid)?;
+            if configs.iter().any(|other| other.every == config.every) {
+                return Err(PyValueError::new_err(format!("every has {length} twice")));
+            }
+            (config.build_with_no_updates, config.pre_open, config.grace) = (fill, pre_open, grace);
+            configs.push(config);
+        }
+        let reel = self.reel.clone();
+        let open = move |outcome| {
+            options.export(&reel, outcome)?.bars(configs.iter().cloned()).to_batches()
+        };
         TapeTable::new(Arc::clone(&self.names), open)
     }
 
@@ -184,6 +216,14 @@ impl Options {
 
 fn windows(ranges: Ranges) -> Option<Windows> {
     ranges.map(|ranges| Windows::new(ranges.into_iter().map(|(from, to)| from..to)))
+}
+
+fn prices_named(name: &str) -> PyResult<Prices> {
+    match name {
+        "decimal" => Ok(Prices::Decimal),
+        "float" => Ok(Prices::Float),
+        other => Err(unknown("prices", other, "\"decimal\" or \"float\"")),
+    }
 }
 
 fn unknown(name: &str, value: &str, known: &str) -> PyErr {

@@ -10,7 +10,7 @@ use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyDict};
 
-use super::outcome::Outcome;
+use super::outcome::{Ended, Outcome};
 use crate::arrow;
 use crate::feed::lock;
 use crate::instruments::DayNames;
@@ -35,14 +35,41 @@ pub struct TapeTable {
 }
 
 /// Prepares one reading.
-type Open = dyn Fn(Outcome) -> Result<Batches, ExportError> + Send + Sync;
+type Open = dyn Fn(Outcome) -> Result<Box<dyn Reading>, ExportError> + Send + Sync;
+
+/// One reading of a table of any kind.
+pub(crate) trait Reading: Send {
+    fn schema(&self) -> &SchemaRef;
+
+    /// Waits for the next batch, as [`Batches::next_within`] does.
+    fn next_within(&mut self, time: Duration) -> Option<Result<Option<RecordBatch>, ExportError>>;
+
+    /// Returns what was counted, once all batches were read.
+    fn ended(&self) -> Option<Ended>;
+}
+
+impl<S: Clone + Into<Ended> + Send + 'static> Reading for Batches<S> {
+    fn schema(&self) -> &SchemaRef {
+        self.schema()
+    }
+
+    fn next_within(&mut self, time: Duration) -> Option<Result<Option<RecordBatch>, ExportError>> {
+        self.next_within(time)
+    }
+
+    fn ended(&self) -> Option<Ended> {
+        self.summary().cloned().map(Into::into)
+    }
+}
 
 impl TapeTable {
     /// Creates a table; `open` prepares one reading, and is called for each consumer.
-    pub(crate) fn new(
+    pub(crate) fn new<R: Reading + 'static>(
         names: Arc<DayNames>,
-        open: impl Fn(Outcome) -> Result<Batches, ExportError> + Send + Sync + 'static,
+        open: impl Fn(Outcome) -> Result<R, ExportError> + Send + Sync + 'static,
     ) -> PyResult<Self> {
+        let open =
+            move |outcome| open(outcome).map(|reading| -> Box<dyn Reading> { Box::new(reading) });
         // A wrong setting is an error here, and not when the table is read.
         let schema = open(Outcome::default()).map_err(failed)?.schema().clone();
         Ok(Self { schema, names, open: Box::new(open), outcome: Outcome::default() })
@@ -95,7 +122,7 @@ impl std::fmt::Debug for TapeTable {
 
 /// One reading. Any thread may drive it.
 struct Reader {
-    batches: Batches,
+    batches: Box<dyn Reading>,
     /// What this reading has found.
     reading: Outcome,
     /// What the last reading that has ended found.
@@ -129,8 +156,8 @@ impl Reader {
 
     /// Publishes what this reading has found, and warns of what is missing.
     fn finish(&self) -> Result<(), ArrowError> {
-        let Some(summary) = self.batches.summary() else { return Ok(()) };
-        self.reading.set_summary(summary);
+        let Some(ended) = self.batches.ended() else { return Ok(()) };
+        self.reading.end(ended);
         self.shared.replace(&self.reading);
         let warned = Python::try_attach(|py| {
             self.reading.warn(py, |token| self.names.label(token)).map_err(|error| external(&error))
@@ -182,9 +209,10 @@ fn external(error: &PyErr) -> ArrowError {
 /// Returns the exception of a table that cannot be read.
 fn failed(error: ExportError) -> PyErr {
     match error {
-        ExportError::Columns(_) | ExportError::EmptyTimeRange { .. } => {
-            PyValueError::new_err(error.to_string())
-        }
+        ExportError::Columns(_)
+        | ExportError::EmptyTimeRange { .. }
+        | ExportError::Bars(_)
+        | ExportError::Setting { .. } => PyValueError::new_err(error.to_string()),
         error => PyOSError::new_err(error.to_string()),
     }
 }

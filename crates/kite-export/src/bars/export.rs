@@ -14,18 +14,23 @@ use super::table::{BarTable, ForEach, Plan, Rows, Totals};
 use crate::arrow::BarColumns;
 use crate::error::{ExportError, Target};
 use crate::export::Export;
+use crate::memory::{self, Batches, MemoryBars};
 use crate::parquet::ParquetBars;
-use crate::settings::{Format, TimeUnit, TimeZone};
+use crate::settings::{Format, TimeFormat, TimeUnit, TimeZone, Times};
 use crate::summary::Summary;
 use crate::symbols::Symbols;
 use crate::text::TextBars;
+
+/// How the times of bars are written in Parquet and in memory.
+const TIMES: TimeFormat =
+    TimeFormat { text: Times::Rfc3339, unit: TimeUnit::Microseconds, zone: TimeZone::Ist };
 
 /// Bars made from tapes; created by [`Export::bars`], whose options apply.
 ///
 /// The time range selects bars and never changes them: those that lie in it at least in part, each
 /// made from all packets of its day. The bars of a day follow each other by their start, then by
-/// length and token. Times are India's, with microseconds: [`Export::time_zone`] and
-/// [`Export::time_unit`] are not used.
+/// length and token. Times are India's, with microseconds: [`Export::time_zone`],
+/// [`Export::time_unit`] and [`Export::columns`] are not used.
 ///
 /// Memory holds the bars of a day, at most 2,097,152 of them with 120 bytes each. Of a day with more,
 /// the earlier half is written first, and those that can still change then come later.
@@ -116,13 +121,42 @@ impl<'a> Bars<'a> {
         Ok(summary(&totals, tapes))
     }
 
+    /// Returns the bars as record batches, equal to what Parquet has, in the order of a file.
+    /// [`Export::events`] is not used.
+    ///
+    /// # Errors
+    /// Returns an [`ExportError`] if a setting is out of range. Reading may fail later.
+    pub fn to_batches(self) -> Result<Batches<BarSummary>, ExportError>
+    where
+        'a: 'static,
+    {
+        self.export.check()?;
+        RecordedCandles::new(self.configs.iter().cloned())?;
+        let schema = self.columns().schema().clone();
+        Ok(Batches::new(schema, move |out| self.read(out)))
+    }
+
+    /// Reads the bars into memory. Blocks.
+    fn read(mut self, out: memory::Output) -> Result<BarSummary, ExportError> {
+        let columns = self.columns();
+        let (plan, totals) = self.plan()?;
+        let table = BarTable::new(plan, Box::new(MemoryBars::new(out, columns)));
+        let tapes = self.export.write(Box::new(table), None, Format::Parquet)?;
+        Ok(summary(&totals, tapes))
+    }
+
+    /// Returns columns without rows.
+    fn columns(&self) -> BarColumns {
+        BarColumns::new(self.configs.len() > 1, self.export.schema.prices, TIMES)
+    }
+
     /// Checks the settings, and selects the whole days of the time range.
     fn plan(&mut self) -> Result<(Plan, Rc<RefCell<Totals>>), ExportError> {
         self.export.check()?;
         let shown = self.export.selection.clone();
         period::extend(&mut self.export.selection, &self.configs);
-        self.export.schema.times.unit = TimeUnit::Microseconds;
-        self.export.schema.times.zone = TimeZone::Ist;
+        let text = self.export.schema.times.text;
+        self.export.schema.times = TimeFormat { text, ..TIMES };
         let lengths = self.configs.iter().map(|config| config.every).collect();
         let totals = Rc::default();
         let plan = Plan {

@@ -23,6 +23,11 @@ const MOST_HELD: usize = 1 << 21;
 pub(crate) trait Rows {
     fn push(&mut self, row: BarRow<'_>) -> Result<(), ExportError>;
 
+    /// Returns whether the caller has no more use for the rows, so that reading ends.
+    fn is_abandoned(&self) -> bool {
+        false
+    }
+
     /// Writes the remaining rows, and returns the size of all in bytes.
     fn finish(&mut self, summary: &Summary) -> Result<u64, ExportError>;
 }
@@ -153,6 +158,10 @@ impl TickTable for BarTable<'_> {
             candles.on_packet(received, packet, &mut out);
         }
         if self.held.len() >= MOST_HELD { self.pass_on(false) } else { Ok(()) }
+    }
+
+    fn is_abandoned(&self) -> bool {
+        self.rows.is_abandoned()
     }
 
     fn finish(&mut self, summary: &Summary) -> Result<(u64, u64), ExportError> {
