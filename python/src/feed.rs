@@ -1,13 +1,13 @@
 //! The class `Feed`: the sockets of a ticker from a connect to a close.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kite_conn::Credentials;
 use kite_manager::{Manager, Mode};
-use kiteticker_feed::{Inbox, Source};
+use kiteticker_feed::{Inbox, Plan, Source};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
@@ -19,10 +19,6 @@ use crate::runtime;
 use crate::settings::{Arguments, Settings};
 use crate::socket::Socket;
 
-/// Sockets that Kite allows per api_key, and instruments on each.
-const MAX_SOCKETS: usize = 3;
-const PER_SOCKET: usize = 3_000;
-
 /// The sockets of a ticker, from a connect to a close.
 #[pyclass(frozen)]
 #[derive(Debug)]
@@ -33,11 +29,11 @@ pub struct Feed {
     process: u32,
     consumer: Mutex<Consumer>,
     plan: Mutex<Plan>,
+    /// Locked before the plan, which is never locked for long.
+    sockets: Mutex<Sockets>,
     /// Sources of sockets that were opened since the consumer last looked.
     new_sources: Mutex<Vec<Source>>,
     has_new_sources: AtomicBool,
-    /// Number of sockets; set when one is added.
-    sockets: AtomicUsize,
     heartbeats: Arc<AtomicBool>,
     wake: Arc<Notify>,
     /// True once all sockets are closed and the recording, if any, is finished.
@@ -51,62 +47,11 @@ struct Consumer {
     converter: Converter,
 }
 
-/// Which socket has which instrument in which mode.
+/// The sockets that were opened.
 #[derive(Debug, Default)]
-pub(crate) struct Plan {
-    sockets: Vec<Socket>,
-    instruments: HashMap<u32, Place>,
-    counts: [usize; MAX_SOCKETS],
+struct Sockets {
+    opened: Vec<Socket>,
     is_closing: bool,
-}
-
-/// An instrument's socket and mode.
-#[derive(Debug, Clone, Copy)]
-struct Place {
-    socket: usize,
-    mode: Mode,
-}
-
-impl Plan {
-    /// Returns the mode asked for an instrument.
-    pub(crate) fn mode(&self, token: u32) -> Option<Mode> {
-        self.instruments.get(&token).map(|place| place.mode)
-    }
-
-    /// Returns the instruments of a socket.
-    pub(crate) fn of_socket(&self, socket: usize) -> impl Iterator<Item = u32> {
-        let places = self.instruments.iter().filter(move |(_, place)| place.socket == socket);
-        places.map(|(token, _)| *token)
-    }
-
-    /// Returns the new instruments among `tokens` by the socket that has room for them.
-    fn place(&self, tokens: &[u32]) -> PyResult<[Vec<u32>; MAX_SOCKETS]> {
-        let mut new: Vec<u32> =
-            tokens.iter().copied().filter(|it| !self.instruments.contains_key(it)).collect();
-        new.sort_unstable();
-        new.dedup();
-        let free = MAX_SOCKETS * PER_SOCKET - self.instruments.len();
-        if new.len() > free {
-            return Err(PyValueError::new_err(format!(
-                "{} more instruments requested, {free} free on {MAX_SOCKETS} sockets of \
-                 {PER_SOCKET}; unsubscribe some first",
-                new.len()
-            )));
-        }
-        let mut rest = new.as_slice();
-        Ok(std::array::from_fn(|socket| {
-            let room = PER_SOCKET.saturating_sub(self.counts[socket]);
-            let (here, others) = rest.split_at(rest.len().min(room));
-            rest = others;
-            here.to_vec()
-        }))
-    }
-
-    fn add(&mut self, socket: usize, tokens: &[u32], mode: Mode) {
-        self.counts[socket] += tokens.len();
-        let places = tokens.iter().map(|token| (*token, Place { socket, mode }));
-        self.instruments.extend(places);
-    }
 }
 
 #[pymethods]
@@ -132,7 +77,7 @@ impl Feed {
             plan: Mutex::default(),
             new_sources: Mutex::default(),
             has_new_sources: AtomicBool::new(false),
-            sockets: AtomicUsize::new(0),
+            sockets: Mutex::default(),
             heartbeats: Arc::default(),
             wake,
             closed: watch::Sender::new(false),
@@ -141,18 +86,16 @@ impl Feed {
         for (token, name) in subscriptions {
             by_mode.entry(mode(&name)?).or_default().push(token);
         }
-        let mut plan = feed.plan();
+        let mut sockets = lock(&feed.sockets);
         for mode in Mode::ALL {
             let tokens = by_mode.remove(&mode).unwrap_or_default();
-            for (socket, tokens) in plan.place(&tokens)?.iter().enumerate() {
-                plan.add(socket, tokens, mode);
-            }
+            lock(&feed.plan).subscribe(&tokens, Some(mode)).map_err(invalid)?;
         }
-        let sockets = plan.counts.iter().filter(|count| **count > 0).count().max(1);
-        for socket in 0..sockets {
-            feed.open(&mut plan, socket)?;
+        let needed = lock(&feed.plan).sockets();
+        for number in 0..needed {
+            feed.open(&mut sockets, number)?;
         }
-        drop(plan);
+        drop(sockets);
         Ok(feed)
     }
 
@@ -199,27 +142,17 @@ impl Feed {
     /// Adds instruments. Those that are subscribed already keep their mode, unless `mode` is given.
     #[pyo3(signature = (tokens, mode = None))]
     fn subscribe(&self, tokens: Vec<u32>, mode: Option<&str>) -> PyResult<()> {
-        let asked = mode.map(self::mode).transpose()?;
-        let mut plan = self.plan();
-        let new = plan.place(&tokens)?;
-        if let Some(asked) = asked {
-            let mut changed: [Vec<u32>; MAX_SOCKETS] = Default::default();
-            for token in &tokens {
-                if let Some(place) = plan.instruments.get_mut(token) {
-                    place.mode = asked;
-                    changed[place.socket].push(*token);
-                }
-            }
-            for (socket, tokens) in plan.sockets.iter().zip(&changed) {
-                socket.set_mode(tokens, asked);
-            }
+        let mode = mode.map(self::mode).transpose()?;
+        let mut sockets = lock(&self.sockets);
+        let change = lock(&self.plan).subscribe(&tokens, mode).map_err(invalid)?;
+        let mode = mode.unwrap_or(Mode::Quote);
+        for (socket, tokens) in sockets.opened.iter().zip(&change.switched) {
+            socket.set_mode(tokens, mode);
         }
-        let mode = asked.unwrap_or(Mode::Quote);
-        for (socket, tokens) in new.iter().enumerate().filter(|(_, it)| !it.is_empty()) {
-            plan.add(socket, tokens, mode);
-            match plan.sockets.get(socket) {
-                Some(open) => open.subscribe(tokens, mode)?,
-                None => self.open(&mut plan, socket)?,
+        for (number, tokens) in change.added.iter().enumerate().filter(|(_, it)| !it.is_empty()) {
+            match sockets.opened.get(number) {
+                Some(socket) => socket.subscribe(tokens, mode)?,
+                None => self.open(&mut sockets, number)?,
             }
         }
         Ok(())
@@ -227,32 +160,29 @@ impl Feed {
 
     /// Removes instruments; unknown ones are ignored.
     fn unsubscribe(&self, tokens: Vec<u32>) {
-        let mut plan = self.plan();
-        for token in &tokens {
-            if let Some(place) = plan.instruments.remove(token) {
-                plan.counts[place.socket] -= 1;
-            }
-        }
-        plan.sockets.iter().for_each(|socket| socket.unsubscribe(&tokens));
+        let sockets = lock(&self.sockets);
+        lock(&self.plan).unsubscribe(&tokens);
+        sockets.opened.iter().for_each(|socket| socket.unsubscribe(&tokens));
     }
 
     /// Returns the instruments.
     fn tokens(&self) -> Vec<u32> {
-        self.plan().instruments.keys().copied().collect()
+        lock(&self.plan).tokens().collect()
     }
 
     /// Replaces the access token. Sockets that wait or gave up retry immediately with it.
     fn set_access_token(&self, access_token: &str) {
-        self.plan().sockets.iter().for_each(|socket| socket.set_access_token(access_token));
+        let sockets = lock(&self.sockets);
+        sockets.opened.iter().for_each(|socket| socket.set_access_token(access_token));
     }
 
     /// Begins to close the sockets, and returns immediately.
     fn close(&self) {
-        let mut plan = self.plan();
-        if std::mem::replace(&mut plan.is_closing, true) || self.process != std::process::id() {
+        let mut sockets = lock(&self.sockets);
+        if std::mem::replace(&mut sockets.is_closing, true) || self.process != std::process::id() {
             return;
         }
-        let managers: Vec<Manager> = plan.sockets.iter().map(Socket::manager).collect();
+        let managers: Vec<Manager> = sockets.opened.iter().map(Socket::manager).collect();
         let (recorder, closed) = (self.settings.recorder.clone(), self.closed.clone());
         self.runtime.spawn(async move {
             for stopping in managers.iter().map(Manager::stop).collect::<Vec<_>>() {
@@ -279,19 +209,17 @@ impl Feed {
     /// The number of sockets.
     #[getter]
     fn sockets(&self) -> usize {
-        self.sockets.load(Ordering::Relaxed)
+        lock(&self.sockets).opened.len()
     }
 }
 
 impl Feed {
-    fn plan(&self) -> MutexGuard<'_, Plan> {
-        lock(&self.plan)
-    }
-
-    /// Opens the next socket with the instruments that are planned for it.
-    fn open(&self, plan: &mut Plan, number: usize) -> PyResult<()> {
-        let of_socket = plan.instruments.iter().filter(|(_, place)| place.socket == number);
-        let wanted: Vec<_> = of_socket.map(|(token, place)| (*token, place.mode)).collect();
+    /// Opens the next socket with the instruments that are planned for it, unless the feed is closed.
+    fn open(&self, sockets: &mut Sockets, number: usize) -> PyResult<()> {
+        if sockets.is_closing {
+            return Ok(());
+        }
+        let wanted: Vec<_> = lock(&self.plan).of_socket(number).collect();
         let (socket, source) = Socket::open(
             &self.settings,
             number,
@@ -300,8 +228,7 @@ impl Feed {
             &self.heartbeats,
             &self.wake,
         )?;
-        plan.sockets.push(socket);
-        self.sockets.store(plan.sockets.len(), Ordering::Relaxed);
+        sockets.opened.push(socket);
         lock(&self.new_sources).push(source);
         self.has_new_sources.store(true, Ordering::Release);
         self.wake.notify_one();
@@ -313,8 +240,8 @@ impl Drop for Feed {
     /// In the child of a fork the sockets are the parent's, and its runtime has no threads here.
     fn drop(&mut self) {
         if self.process != std::process::id() {
-            let plan = self.plan.get_mut().unwrap_or_else(PoisonError::into_inner);
-            std::mem::forget(std::mem::take(&mut plan.sockets));
+            let sockets = self.sockets.get_mut().unwrap_or_else(PoisonError::into_inner);
+            std::mem::forget(std::mem::take(&mut sockets.opened));
         }
     }
 }
@@ -325,6 +252,10 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Parses a mode.
+pub(crate) fn invalid(error: impl std::fmt::Display) -> PyErr {
+    PyValueError::new_err(error.to_string())
+}
+
 pub(crate) fn mode(name: &str) -> PyResult<Mode> {
     name.parse().map_err(|_| {
         PyValueError::new_err(format!(

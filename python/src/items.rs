@@ -7,13 +7,13 @@ use kite_conn::{
     Batch, Gap, HandshakeError, LossCause, OpenError, OpenStage, ParkReason, Stamp, VolumeMissed,
 };
 use kite_wire::Packet;
-use kiteticker_feed::{Item, Notice, Reconnected};
+use kiteticker_feed::{Item, Notice, Plan, Reconnected};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple, PyType};
 
-use crate::feed::{Plan, lock};
+use crate::feed::lock;
 use crate::ticks::TickBuilder;
 
 /// What the program has callbacks for.
@@ -62,7 +62,8 @@ impl Converter {
             Item::Notice(notice) => {
                 if let Notice::Up { epoch, .. } = notice {
                     let plan = lock(plan);
-                    self.reconnected[socket].on_up(epoch, plan.of_socket(socket));
+                    self.reconnected[socket]
+                        .on_up(epoch, plan.of_socket(socket).map(|(token, _)| token));
                 }
                 return notice_tuple(py, socket, notice).map(Some);
             }

@@ -121,7 +121,7 @@ class Handler(logging.Handler):
             note("retry")
 for name in ("kiteconnect.ticker", "kiteticker"):
     logging.getLogger(name).addHandler(Handler())
-kws = ticker(root="ws://127.0.0.1:1", reconnect_max_delay=7)
+kws = ticker(root="ws://127.0.0.1:1", reconnect_max_delay=60)
 kws.connect(threaded=True)
 wait_for(lambda: len(found) == 2)
 done(found)
@@ -130,10 +130,10 @@ done(found)
 
 @pytest.mark.parametrize("package", ["kiteconnect", "kiteticker"])
 def test_delays_between_attempts_are_as_long(package, program):
-    """About 2.7 and 7.4 s after the first of 1 s; the distribution is tested in kite-conn."""
+    """About 2.7 and 7.4 s after the first of 1 s, with chance; kite-conn tests its distribution."""
     first, second = program(package, DELAYS).result()
-    assert first in (2, 3, 4)
-    assert second in range(5, 11)
+    assert first in range(1, 6)
+    assert second in range(3, 16)
 
 
 PROXIED = """

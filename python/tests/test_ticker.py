@@ -6,11 +6,13 @@ import pickle
 import subprocess
 import sys
 import traceback
+from types import SimpleNamespace
 
 import pytest
 
 import kiteticker
 from kiteticker import KiteTicker
+from kiteticker._native import Feed
 
 from test_differences import PROXY
 
@@ -216,6 +218,18 @@ done(connection.recv(4096).splitlines()[0].decode())
     line = program("kiteticker", source).result()
     expected = "/?api_key=key&access_token=en%2Fc%2Bx%3D%3D&user_id=AB1234&uid=7"
     assert line == f"GET {expected} HTTP/1.1"
+
+
+def test_a_closed_feed_opens_no_further_socket(serve):
+    server = serve("sim")
+    settings = SimpleNamespace(root=server.root, query=[], reconnect=True, max_delay=60.0,
+        connect_timeout=30.0, verify=True, proxy=None, slow="block", record_to=None)  # fmt: skip
+    feed = Feed(server.api_key, server.access_token, [(256, "full")], None, settings)
+    feed.close()
+    feed.subscribe(list(range(512, 512 + 256 * 4000, 256)))
+    assert feed.sockets == 1
+    assert len(feed.tokens()) == 4001
+    assert feed.wait_closed(30.0)
 
 
 END = """

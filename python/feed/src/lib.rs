@@ -5,11 +5,13 @@
 mod inbox;
 mod last_accepted;
 mod notice;
+mod plan;
 mod reconnected;
 mod sink;
 
 pub use inbox::{Inbox, Item, Source};
 pub use last_accepted::LastAccepted;
 pub use notice::{Notice, Notices};
+pub use plan::{Change, Full, MAX_SOCKETS, PER_SOCKET, Plan};
 pub use reconnected::Reconnected;
 pub use sink::FeedSink;
