@@ -5,7 +5,6 @@
 //! the end of the interpreter are Python's own, and no thread waits for an `await`.
 
 mod batch;
-mod bell;
 mod closing;
 mod depth;
 mod listener;
@@ -24,6 +23,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use kite_conn::{Event, ParkReason, Reconnect};
 use kite_manager::{Events, Manager, ManagerConfig, ManagerEvent, StreamConfig, Tap, TickStream};
 use kite_tape::{Recorder, Source as TapeSource};
+use kiteticker_feed::Bell;
 use pyo3::exceptions::{PyEOFError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use tokio::runtime::Handle;
@@ -33,7 +33,6 @@ use crate::runtime;
 use crate::settings::{Arguments, Settings};
 
 pub use batch::{Batch, BatchIterator};
-use bell::Bell;
 pub use closing::Closing;
 pub use depth::{Depth, DepthLevel};
 pub use listener::Listener;

@@ -2,6 +2,7 @@
 //!
 //! Nothing of Python is in this crate, so that its tests need no interpreter.
 
+mod bell;
 mod inbox;
 mod last_accepted;
 mod notice;
@@ -9,6 +10,7 @@ mod plan;
 mod reconnected;
 mod sink;
 
+pub use bell::Bell;
 pub use inbox::{Inbox, Item, Source};
 pub use last_accepted::LastAccepted;
 pub use notice::{Notice, Notices};

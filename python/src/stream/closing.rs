@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-use crate::stream::bell::Bell;
+use kiteticker_feed::Bell;
 
 /// Waits for the end of a close.
 #[pyclass(frozen)]

@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::feed::lock;
-use crate::stream::bell::Bell;
+use kiteticker_feed::Bell;
 
 /// Receives events or order updates.
 #[pyclass(frozen)]

@@ -14,8 +14,8 @@ use pyo3::prelude::*;
 use tokio::runtime::Handle;
 
 use crate::feed::lock;
-use crate::stream::bell::Bell;
 use crate::stream::shown::Shown;
+use kiteticker_feed::Bell;
 
 /// Environment variable with another URL of the list, such as a mirror. The command reads it too.
 const URL_VARIABLE: &str = "KITE_INSTRUMENTS_URL";
