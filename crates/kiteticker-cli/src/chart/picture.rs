@@ -1,4 +1,7 @@
 //! Draws a chart as shapes on a white page, for files.
+//!
+//! There are only rectangles and texts, so no plotting crate is needed, whose axes would know neither
+//! the breaks between days nor exact prices.
 
 use kite_wire::Price;
 
