@@ -233,6 +233,22 @@ def test_a_table_that_is_not_read_to_its_end_leaves_no_thread(tapes):
     assert threads() <= before
 
 
+def test_a_table_that_is_being_read_raises_after_a_fork_and_can_be_dropped_there(tapes):
+    table = Tape(tapes).ticks()
+    reader = pa.RecordBatchReader.from_stream(table)
+    reader.read_next_batch()
+    child = os.fork()
+    if child == 0:
+        try:
+            reader.read_next_batch()
+        except Exception as error:
+            found = "before a fork" in str(error)
+        del reader
+        os._exit(0 if found and pa.table(table).num_rows > 0 else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert reader.read_all() is not None
+
+
 def test_a_requested_schema_is_answered_with_the_tables_own(tapes):
     table = Tape(tapes).ticks(columns=["volume"])
     wanted = pa.schema([pa.field("volume", pa.float64())])

@@ -1,5 +1,6 @@
-//! Measures exports of a generated market in full mode, in rows per second and bytes per row. The
-//! tables are discarded, so the disk is not measured.
+//! Measures exports of a generated market in full mode, in rows per second and bytes per row, and
+//! Arrow batches in memory, in nanoseconds per tick. The tables are discarded, so the disk is not
+//! measured.
 //!
 //! `cargo run --release -p kite-export --example speed -- [TICKS]`
 
@@ -12,10 +13,10 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::time::Instant;
 
-use kite_export::{Export, Format, Prices};
+use kite_export::{Export, Format, Prices, TickBatches, TickSchema};
 use kite_tape::Reel;
-use kite_wire::FrameEncoder;
 use kite_wire::tape::{BlockBuffer, Received, RecordKind, Source, TapeHeader};
+use kite_wire::{Frame, FrameEncoder};
 use market::{Market, OPENING};
 
 /// Changes the settings of an export.
@@ -46,6 +47,50 @@ fn main() -> Result<(), Box<dyn Error>> {
         let seconds = started.elapsed().as_secs_f64();
         let (rate, bytes) = (summary.rows as f64 / seconds, summary.bytes_written / summary.rows);
         eprintln!("{name:28} {rate:>10.0} rows/s  {bytes:>4} bytes per row  {seconds:.2} s");
+    }
+    in_memory(&reel)
+}
+
+/// Measures record batches: of frames as a live connection receives them, and of the tape. The
+/// fastest of alternating rounds counts.
+fn in_memory(reel: &Reel) -> Result<(), Box<dyn Error>> {
+    let three = || TickSchema::new().columns(["instrument_token", "last_price", "volume"]);
+    let choices = [
+        ("three columns, float", three()?.prices(Prices::Float)),
+        ("three columns, decimal", three()?),
+        ("all columns, float", TickSchema::new().prices(Prices::Float)),
+        ("all columns, decimal", TickSchema::new()),
+    ];
+    let frames: Vec<_> = reel.entries().filter_map(Result::ok).take(50).collect();
+    let mut builders: Vec<_> =
+        choices.iter().map(|(name, schema)| (name, TickBatches::new(schema), f64::MAX)).collect();
+    for _ in 0..200 {
+        for (_, batches, fastest) in &mut builders {
+            let (started, mut rows) = (Instant::now(), 0);
+            for frame in &frames {
+                let packets = Frame::walk(&frame.payload).packets();
+                rows += batches.build(packets.map(|packet| (frame.received, packet)))?.num_rows();
+            }
+            *fastest = fastest.min(started.elapsed().as_nanos() as f64 / rows as f64);
+        }
+    }
+    for (name, _, fastest) in builders {
+        eprintln!("batch of a frame, {name:24} {fastest:>6.1} ns per tick");
+    }
+    let mut taken = [f64::MAX; 2];
+    for _ in 0..3 {
+        let some = Export::new(reel).prices(Prices::Float);
+        let some = some.columns(["instrument_token", "last_price", "volume"])?;
+        for (export, fastest) in [some, Export::new(reel)].into_iter().zip(&mut taken) {
+            let (started, mut rows) = (Instant::now(), 0);
+            for batch in export.to_batches()? {
+                rows += batch?.num_rows();
+            }
+            *fastest = fastest.min(started.elapsed().as_nanos() as f64 / rows as f64);
+        }
+    }
+    for (name, fastest) in ["three columns, float", "all columns, decimal"].iter().zip(taken) {
+        eprintln!("batches of the tape, {name:21} {fastest:>6.1} ns per tick");
     }
     Ok(())
 }

@@ -152,11 +152,12 @@ impl Recording {
 }
 
 impl Recording {
-    /// Reads from the start of the windows; also returns the time at which to stop.
+    /// Reads from the start of the windows; also returns the time at which to stop. Without threads,
+    /// which would not survive a fork.
     fn entries(&self, windows: Option<&Windows>) -> (Entries, Option<u64>) {
         let span = windows.and_then(Windows::span);
         let from_unix_ns = span.map_or(0, |(from, _)| from);
-        let entries = self.reel.entries_with(ReadConfig { from_unix_ns, threads: 1 });
+        let entries = self.reel.entries_with(ReadConfig { from_unix_ns, threads: 0 });
         (entries, span.map(|(_, end)| end.saturating_add(READ_PAST.as_nanos() as u64)))
     }
 

@@ -92,7 +92,10 @@ impl TapeTable {
         let reading = Outcome::default();
         let batches = (self.open)(reading.clone()).map_err(failed)?;
         let (names, shared) = (Arc::clone(&self.names), self.outcome.clone());
-        arrow::stream(py, Reader { batches, reading, shared, names }, requested_schema)
+        let (batches, process) = (Some(batches), std::process::id());
+        let reader =
+            Reader { batches, process, schema: Arc::clone(&self.schema), reading, shared, names };
+        arrow::stream(py, reader, requested_schema)
     }
 
     /// What the last reading that has ended found, as `kite export --json` prints it; None before.
@@ -122,7 +125,11 @@ impl std::fmt::Debug for TapeTable {
 
 /// One reading. Any thread may drive it.
 struct Reader {
-    batches: Box<dyn Reading>,
+    /// `None` once it is dropped.
+    batches: Option<Box<dyn Reading>>,
+    /// The process that began it. Threads do not survive a fork.
+    process: u32,
+    schema: SchemaRef,
     /// What this reading has found.
     reading: Outcome,
     /// What the last reading that has ended found.
@@ -134,9 +141,14 @@ impl Reader {
     /// Waits for the next batch, without the interpreter so that other threads of the program run.
     /// Python's signal handlers run in between, if this is its main thread.
     fn wait(&mut self) -> Option<Result<RecordBatch, ArrowError>> {
+        let batches = self.batches.as_mut()?;
+        if self.process != std::process::id() {
+            let text = "the table was opened before a fork: open it in this process";
+            return Some(Err(ArrowError::ExternalError(text.into())));
+        }
         loop {
             let attached = Python::try_attach(|py| {
-                let next = py.detach(|| self.batches.next_within(SIGNALS_EVERY));
+                let next = py.detach(|| batches.next_within(SIGNALS_EVERY));
                 py.check_signals().map_err(|error| interrupted(py, &error))?;
                 Ok(next)
             });
@@ -144,7 +156,7 @@ impl Reader {
                 Some(Ok(next)) => next?,
                 Some(Err(error)) => return Some(Err(error)),
                 // The interpreter is ending.
-                None => self.batches.next_within(SIGNALS_EVERY)?,
+                None => batches.next_within(SIGNALS_EVERY)?,
             };
             match next {
                 Ok(Some(batch)) => return Some(Ok(batch)),
@@ -156,7 +168,7 @@ impl Reader {
 
     /// Publishes what this reading has found, and warns of what is missing.
     fn finish(&self) -> Result<(), ArrowError> {
-        let Some(ended) = self.batches.ended() else { return Ok(()) };
+        let Some(ended) = self.batches.as_ref().and_then(|it| it.ended()) else { return Ok(()) };
         self.reading.end(ended);
         self.shared.replace(&self.reading);
         let warned = Python::try_attach(|py| {
@@ -179,7 +191,17 @@ impl Iterator for Reader {
 
 impl RecordBatchReader for Reader {
     fn schema(&self) -> SchemaRef {
-        self.batches.schema().clone()
+        Arc::clone(&self.schema)
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let batches = self.batches.take();
+        if self.process != std::process::id() {
+            // Its threads are the parent's, so that waiting for them would not end.
+            std::mem::forget(batches);
+        }
     }
 }
 
