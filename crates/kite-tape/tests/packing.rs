@@ -17,7 +17,8 @@ use kite_tape::{
     ReadConfig, Received, RecordKind, Recorder, RecorderConfig, Reel, Rotation, Source, TapeFile,
 };
 use kite_wire::tape::{
-    BlockEncoder, CODEC_COLUMNS, ColumnsEncoder, ColumnsError, MAX_COLUMNS_BODY_LEN, TapeHeader,
+    BlockEncoder, CODEC_COLUMNS, ColumnsEncoder, ColumnsError, Ending, MAX_COLUMNS_BODY_LEN,
+    SkipReason, Tape, TapeHeader,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -289,6 +290,52 @@ fn blocks_by_columns_that_lie_are_damage_and_reserve_no_memory() {
     // Compressed bytes that unpack to more than the records have.
     let cause = damage(&block, &vec![0; 100 << 20]).unwrap();
     assert!(matches!(cause, DamageCause::Unpack(_)), "{cause}");
+}
+
+/// A reader of version 1.0 does with codec 2 what this one does with codec 3; and without zstd, as
+/// kite-wire alone, no compressed block can be read.
+#[test]
+fn readers_that_do_not_know_a_codec_name_each_of_its_blocks() {
+    let directory = tempfile::tempdir().unwrap();
+    let tape = record(directory.path(), config(), &ticks(2_000));
+    let config = PackConfig { block_bytes: 64 << 10, ..PackConfig::default() };
+    kite_tape::pack(&tape, &tape, &config, &mut go_on).unwrap();
+    let mut bytes = fs::read(&tape).unwrap();
+    let opened = Tape::open(&bytes).unwrap();
+    let blocks: Vec<usize> = opened.blocks().map(|it| it.unwrap().offset()).collect();
+    assert!(blocks.len() > 3);
+    let mut records = opened.records();
+    for item in records.by_ref() {
+        let skipped = item.unwrap_err();
+        assert_eq!(skipped.why, SkipReason::Codec { codec: CODEC_COLUMNS });
+    }
+    assert_eq!(records.ending(), Some(Ending::Clean { at: bytes.len() }));
+    assert_eq!(records.tally().records_lost, 2_000);
+
+    for at in &blocks {
+        let header = &mut bytes[*at..*at + 64];
+        header[20] = 3;
+        for covered in [24, 60] {
+            let checksum = crc32c(&header[..covered]);
+            header[covered..covered + 4].copy_from_slice(&checksum.to_le_bytes());
+        }
+    }
+    fs::write(&tape, &bytes).unwrap();
+    let damages: Vec<_> =
+        Reel::open([&tape]).unwrap().entries().map(|it| it.unwrap_err()).collect();
+    assert_eq!(damages.len(), blocks.len());
+    for damage in &damages {
+        assert_eq!(damage.cause, DamageCause::UnknownCodec { codec: 3 });
+        assert!(damage.to_string().contains("of a later version"), "{damage}");
+    }
+    assert_eq!(damages.iter().filter_map(|it| it.records).sum::<u32>(), 2_000);
+}
+
+/// CRC-32C, bit by bit as in the format's description.
+fn crc32c(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0x82f6_3b78 * (crc & 1)))
+    })
 }
 
 fn recorded() -> impl Strategy<Value = Recorded> {

@@ -1,12 +1,13 @@
 //! Tape files replayed over real sockets.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use kite_sim::{API_KEY, Chain, MAX_INSTRUMENTS, Replay, Sim, SimBuilder, Speed, Start, universe};
-use kite_tape::Reel;
-use kite_wire::tape::{BlockBuffer, Received, RecordKind, Source, TapeHeader};
+use kite_tape::{PackConfig, Reel, TapeFile};
+use kite_wire::tape::{BlockBuffer, CODEC_COLUMNS, Received, RecordKind, Source, TapeHeader};
 use kite_wire::{Command, Frame, FrameEncoder, Mode, Tick};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
@@ -164,6 +165,27 @@ async fn a_verbatim_replay_of_a_file_is_what_was_recorded() {
     records.push((RecordKind::Text, Bytes::from_static(br#"{"type":"message","data":"hello"}"#)));
     records.extend(binary([frame(&[408_065, 884_737], 2).slice(..100), Bytes::new()]));
     write(&day.path, &records);
+    is_sent_verbatim(&day, &records).await;
+}
+
+#[tokio::test]
+async fn a_packed_tape_is_replayed_byte_for_byte() {
+    let day = Day::new();
+    let mut records = Vec::new();
+    for number in 0..100 {
+        records.extend(binary([frame(&[408_065, 884_737], number), Bytes::from_static(&[9])]));
+        records.push((RecordKind::Text, Bytes::from_static(br#"{"type":"message"}"#)));
+        records.extend(binary([frame(&[408_065, 884_737], number).slice(..100), Bytes::new()]));
+    }
+    write(&day.path, &records);
+    let mut go_on = |_| ControlFlow::Continue(());
+    kite_tape::pack(&day.path, &day.path, &PackConfig::default(), &mut go_on).unwrap();
+    let file = TapeFile::open(&day.path).unwrap();
+    assert!(file.tape().blocks().all(|it| it.unwrap().codec() == CODEC_COLUMNS));
+    is_sent_verbatim(&day, &records).await;
+}
+
+async fn is_sent_verbatim(day: &Day, records: &[(RecordKind, Bytes)]) {
     let replay = day.replay().verbatim([SOURCE]).start(Start::OnRequest);
     let sim = quiet(replay).start().await.unwrap();
     let mut clients = [Client::connect(&sim).await, Client::connect(&sim).await];
@@ -172,7 +194,7 @@ async fn a_verbatim_replay_of_a_file_is_what_was_recorded() {
     obeyed(&sim, 1).await;
     sim.begin_replay();
     for client in &mut clients {
-        for (kind, payload) in &records {
+        for (kind, payload) in records {
             let expected = match kind {
                 RecordKind::Text => Message::text(std::str::from_utf8(payload).unwrap()),
                 _ => Message::Binary(payload.clone()),

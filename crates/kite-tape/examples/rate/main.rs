@@ -1,10 +1,11 @@
 //! Measures how fast a full market is recorded and read back, and how much disk a tick takes.
 //!
 //! ```text
-//! cargo run --release -p kite-tape --example rate -- [GB of frames] [zstd levels] [block in MiB] [market]
+//! cargo run --release -p kite-tape --example rate -- [GB of frames] [zstd levels] [block in MiB] [market] [directory]
 //! ```
 //!
 //! The defaults are 5, `1`, 1 and `busy`; levels are separated by commas, and one may be `stored`.
+//! With a directory, the recordings are kept there, before and after they are packed.
 //!
 //! Each recording is then packed on one thread, and read again, from its start and from 200 times
 //! within it. The module `market` describes the two markets, `busy` and `calm`.
@@ -16,7 +17,7 @@ mod market;
 use std::error::Error;
 use std::fs;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use kite_tape::{Compression, PackConfig, ReadConfig, RecordKind, Recorder, RecorderConfig, Reel};
@@ -32,6 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let block_bytes = arguments.next().map_or(Ok(1), |it| it.parse::<usize>())? << 20;
     let is_calm = arguments.next().is_some_and(|it| it == "calm");
     let market = if is_calm { "calm" } else { "busy" };
+    let keep = arguments.next().map(PathBuf::from);
     println!(
         "{gigabytes} GB of frames for each level, {INSTRUMENTS} instruments in full mode, {market}"
     );
@@ -48,7 +50,13 @@ fn main() -> Result<(), Box<dyn Error>> {
             read(directory.path(), threads)?;
         }
         seek(directory.path())?;
+        if let Some(keep) = &keep {
+            copy(directory.path(), &keep.join(format!("{market}-{level}")))?;
+        }
         pack(directory.path(), real_s)?;
+        if let Some(keep) = &keep {
+            copy(directory.path(), &keep.join(format!("{market}-{level}-packed")))?;
+        }
         for threads in [0, 2] {
             read(directory.path(), threads)?;
         }
@@ -122,6 +130,15 @@ fn record(
         );
     }
     Ok(real_s)
+}
+
+/// Copies the tapes of a directory.
+fn copy(directory: &Path, to: &Path) -> Result<(), Box<dyn Error>> {
+    fs::create_dir_all(to)?;
+    for file in Reel::open([directory])?.files() {
+        fs::copy(file.path(), to.join(file.path().file_name().unwrap_or_default()))?;
+    }
+    Ok(())
 }
 
 /// Packs the recording in place.
