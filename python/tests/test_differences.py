@@ -365,6 +365,18 @@ done("s3cret" in str(vars(kws)) + repr(kws))
         True,
         False,
     ),
+    "a ticker is not pickled, with its token": (
+        SIM,
+        """
+import pickle
+try:
+    done(b"s3cret" in pickle.dumps(KiteTicker("key", "s3cret")))
+except TypeError:
+    done("TypeError")
+""",
+        True,
+        "TypeError",
+    ),
     "9,000 instruments over three sockets": (
         ["sim", "--rate", 0.01],
         """
