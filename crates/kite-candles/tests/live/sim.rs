@@ -1,15 +1,18 @@
 //! Bars of the simulator's market over real sockets.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
-use kite_candles::{Bar, CandleStream, Counts, Item};
+use kite_candles::{Bar, CandleStream, Config, Counts, Item, RecordedCandles};
 use kite_manager::{
-    Credentials, Endpoint, LaneConfig, Manager, ManagerBuilder, Mode, StreamConfig,
+    Credentials, Endpoint, FailoverConfig, LaneConfig, Manager, ManagerBuilder, Mode, Stamp,
+    StreamConfig,
 };
-use kite_sim::{ACCESS_TOKEN, API_KEY, Sim};
+use kite_sim::{ACCESS_TOKEN, API_KEY, Fault, Refusal, Sim};
+use kite_tape::{Fsync, Recorder, RecorderConfig, Reel, Source};
 
-use super::feed::{self, INFY, last_states};
+use super::feed::{self, INFY, S, last_states};
 
 /// Timeout for each step, generous for slow machines. A test that waits so long has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -24,6 +27,15 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) {
         }
     };
     assert!(tokio::time::timeout(PATIENCE, wait).await.is_ok(), "timed out waiting for {what}");
+}
+
+/// Bars of a second, so that a test has some.
+fn config() -> Config {
+    let mut config = feed::config();
+    config.every = "1s".parse().unwrap();
+    // Longer than a move of instruments takes, after which nothing of them counts as missed.
+    config.grace = Duration::from_secs(5);
+    config
 }
 
 /// A market whose clock runs, as the exchange's.
@@ -60,9 +72,119 @@ fn read(mut stream: CandleStream) -> tokio::task::JoinHandle<(Vec<Item>, Counts)
     })
 }
 
+/// Returns the bars of a recording, by token and start.
+fn recorded(directory: &Path, config: Config) -> (Vec<Bar>, Counts) {
+    let mut candles = RecordedCandles::new([config]).unwrap();
+    let mut bars = BTreeMap::new();
+    let mut out = |_, item: Item| {
+        let bar = *item.bar();
+        assert_eq!(bars.insert((bar.instrument_token, bar.start), bar), None);
+    };
+    for entry in Reel::open([directory]).unwrap().entries() {
+        let entry = entry.unwrap();
+        candles.on_record(entry.received, entry.kind, &entry.payload, &mut out);
+        for packet in entry.frame().into_iter().flat_map(|frame| frame.packets()) {
+            candles.on_packet(entry.received, packet, &mut out);
+        }
+    }
+    let counts = candles.finish(&mut out).pop().unwrap();
+    (bars.into_values().collect(), counts)
+}
+
 fn sums(bars: &[Bar]) -> (u64, u64) {
     let volume = bars.iter().map(|bar| bar.volume.unwrap_or(0)).sum();
     (volume, bars.iter().map(|bar| bar.missed_volume).sum())
+}
+
+/// Breaks the socket of a connection, and refuses new ones if asked.
+fn kill(sim: &Sim, manager: &Manager, connection: usize, refusal: Option<Refusal>) {
+    sim.refuse_with(refusal);
+    let instruments = &manager.distribution()[connection];
+    let sockets = sim.sockets(API_KEY);
+    let is_its = |it: &&kite_sim::SocketRecord| {
+        it.end.is_none() && it.subscriptions == *instruments && !instruments.is_empty()
+    };
+    let socket = sockets.iter().find(is_its).unwrap();
+    assert!(sim.inject_socket(socket.id, Fault::Reset { at: 7 }));
+}
+
+/// Whether the server has each instrument on one socket, as the manager planned.
+fn agree(sockets: &[BTreeMap<u32, Mode>], planned: &[BTreeMap<u32, Mode>]) -> bool {
+    planned.iter().all(|of| sockets.contains(of))
+        && sockets.iter().map(BTreeMap::len).sum::<usize>()
+            == planned.iter().map(BTreeMap::len).sum::<usize>()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bars_of_a_running_feed_are_those_of_its_recording() {
+    let directory = tempfile::tempdir().unwrap();
+    let config_of_tape = RecorderConfig { fsync: Fsync::Never, ..RecorderConfig::default() };
+    let recorder = Recorder::start(directory.path(), config_of_tape).unwrap();
+    let tape = recorder.clone();
+    let sim = sim(20.0).await;
+    let failover = FailoverConfig {
+        after: Duration::from_millis(750),
+        stable_after: Duration::from_millis(100),
+    };
+    let manager = builder(&sim, 2)
+        .failover(Some(failover))
+        .tap(move |seat| tape.sink(Source::of(seat.account_index, seat.connection)))
+        .build()
+        .unwrap();
+    let reading = read(CandleStream::new(&manager, StreamConfig::default(), config()).unwrap());
+    manager.subscribe(&kite_sim::universe(20), Mode::Full).unwrap();
+    manager.start().await.unwrap();
+    let planned = manager.distribution();
+    until("a tick of each", || manager.unseen().is_empty()).await;
+
+    let epochs = |at: usize| manager.snapshot().connections[at].epoch;
+    // A plain reconnect.
+    kill(&sim, &manager, 0, None);
+    until("the next socket", || epochs(0) == 2 && manager.unseen().is_empty()).await;
+    // A failover, and the way back.
+    kill(&sim, &manager, 1, Some(Refusal::new(503, "busy")));
+    until("the failover", || manager.distribution()[1].is_empty()).await;
+    until("a tick of each", || manager.unseen().is_empty()).await;
+    // What the server sends until it has read an unsubscribe command is on the tape, but not in the
+    // stream. Nothing is to be sent until then.
+    sim.pause().await;
+    sim.refuse_with(None);
+    until("the return", || manager.distribution() == planned).await;
+    until("the server's agreement", || agree(&sim.subscriptions(), &planned)).await;
+    sim.resume();
+    until("a tick of each", || manager.unseen().is_empty()).await;
+    let end = Stamp::now().to_unix_ns() / S + 2;
+    until("two more bars", || Stamp::now().to_unix_ns() / S >= end).await;
+    manager.stop().await;
+    drop(manager);
+    let stopped = Stamp::now().to_unix_ns();
+    let (items, counts) = reading.await.unwrap();
+    recorder.finish().unwrap();
+
+    let (recorded, recorded_counts) = recorded(directory.path(), config());
+    let live = last_states(items);
+    let (volume, missed) = sums(&live);
+    assert_eq!(volume + missed + counts.outside_volume, counts.volume);
+    assert!(missed > 0, "two losses");
+    assert_eq!((counts.volume, counts.packets), (recorded_counts.volume, recorded_counts.packets));
+    assert_eq!(sums(&recorded), (volume, missed));
+
+    // The tape counts a loss from the last record, the feed from the last pong too, and both end in
+    // the middle of a bar.
+    let exact = |bars: Vec<Bar>| {
+        let ended = bars.into_iter().filter(|bar| bar.end.unix_ns() + S < stopped);
+        let split = |mut bar: Bar| {
+            let missed_ms = std::mem::take(&mut bar.missed_ms);
+            (bar, missed_ms)
+        };
+        ended.map(split).collect::<Vec<_>>()
+    };
+    let (live, recorded) = (exact(live), exact(recorded));
+    assert_eq!(live.len(), recorded.len());
+    for ((live, live_ms), (recorded, recorded_ms)) in live.into_iter().zip(recorded) {
+        assert_eq!(live, recorded);
+        assert!(live_ms.abs_diff(recorded_ms) < 500, "{live_ms} and {recorded_ms} of {live:?}");
+    }
 }
 
 /// A manager with one connection to a market that moves on request, whose instrument has ticked,
