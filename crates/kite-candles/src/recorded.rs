@@ -58,8 +58,20 @@ impl RecordedCandles {
     /// # Errors
     /// Returns [`ConfigError`] if a setting is out of range.
     pub fn new(configs: impl IntoIterator<Item = Config>) -> Result<Self, ConfigError> {
-        let all = configs.into_iter().map(Candles::batch).collect::<Result<_, _>>()?;
-        Ok(Self { all, connections: Vec::new(), last_unix_ns: 0 })
+        Self::of(configs.into_iter().map(Candles::batch))
+    }
+
+    /// Makes the bars of these configurations as a running feed does, for a tape that is replayed:
+    /// each when it has ended, and again as a correction if it changes later.
+    ///
+    /// # Errors
+    /// Returns [`ConfigError`] if a setting is out of range.
+    pub fn live(configs: impl IntoIterator<Item = Config>) -> Result<Self, ConfigError> {
+        Self::of(configs.into_iter().map(Candles::live))
+    }
+
+    fn of(all: impl Iterator<Item = Result<Candles, ConfigError>>) -> Result<Self, ConfigError> {
+        Ok(Self { all: all.collect::<Result<_, _>>()?, connections: Vec::new(), last_unix_ns: 0 })
     }
 
     /// Handles a record, before the packets in it. Each record shows that the recorder was running,

@@ -207,6 +207,16 @@ pub fn bar_columns(every: bool) -> Vec<Column> {
     columns
 }
 
+/// Returns the columns of the rows of a running feed: those of the table of bars, and the column
+/// `state`.
+#[must_use]
+pub fn live_bar_columns(every: bool) -> Vec<Column> {
+    let mut columns = bar_columns(every);
+    let description = "ended, or corrected for a new state of a row before.";
+    columns.push(always("state", ColumnKind::Category, description));
+    columns
+}
+
 /// Returns a segment's name for the column `segment`.
 pub(crate) fn segment_name(segment: Segment) -> Cow<'static, str> {
     segment.name().map_or_else(|| segment.code().to_string().into(), Cow::from)

@@ -97,7 +97,7 @@ pub use arrow::{ColumnError, TickBatches, TickSchema};
 pub use bars::BarRow;
 #[cfg(feature = "files")]
 pub use bars::{BarSummary, Bars};
-pub use column::{Column, ColumnKind, bar_columns, event_columns, tick_columns};
+pub use column::{Column, ColumnKind, bar_columns, event_columns, live_bar_columns, tick_columns};
 #[cfg(feature = "files")]
 pub use error::{EncodeFailure, ExportError, Target};
 #[cfg(feature = "files")]

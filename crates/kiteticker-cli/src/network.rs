@@ -56,6 +56,12 @@ impl Network {
         Self { proxy, ca_file }
     }
 
+    /// Returns an option that was given, if any.
+    pub(crate) fn given(&self) -> Option<&'static str> {
+        let options = [("--proxy", self.proxy.is_some()), ("--ca-file", self.ca_file.is_some())];
+        options.into_iter().find_map(|(name, is_given)| is_given.then_some(name))
+    }
+
     /// Decides how a server is reached.
     ///
     /// # Errors

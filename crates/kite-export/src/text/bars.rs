@@ -2,11 +2,13 @@
 
 use std::fmt;
 
+use kite_candles::{Every, Item};
+
 use super::cells::Cells;
 use super::csv::{self, CsvCells};
 use super::json::JsonCells;
 use crate::bars::BarRow;
-use crate::column::bar_columns;
+use crate::column::{bar_columns, live_bar_columns};
 use crate::settings::{TimeFormat, TimeUnit, TimeZone, Times};
 
 /// Formats bars as the rows that [`Bars`](crate::Bars) writes as CSV or JSON lines: times in India
@@ -31,6 +33,8 @@ pub struct BarLines {
     cells: Box<dyn Cells + Send>,
     /// Whether there is a column for the length.
     several: bool,
+    /// Whether there is a column for the state.
+    is_live: bool,
 }
 
 impl BarLines {
@@ -46,19 +50,48 @@ impl BarLines {
         Self::json_with(every, TIMES, false)
     }
 
+    /// Writes CSV of a running feed, for [`BarLines::push_item`].
+    #[must_use]
+    pub fn live_csv(every: bool) -> Self {
+        let mut cells = CsvCells::new(TIMES, false);
+        cells.rows().extend_from_slice(&csv::header(&live_bar_columns(every), false));
+        Self { cells: Box::new(cells), several: every, is_live: true }
+    }
+
+    /// Writes JSON lines of a running feed, for [`BarLines::push_item`].
+    #[must_use]
+    pub fn live_json(every: bool) -> Self {
+        let cells = JsonCells::new(&live_bar_columns(every), TIMES, false);
+        Self { cells: Box::new(cells), several: every, is_live: true }
+    }
+
     pub(super) fn csv_with(every: bool, times: TimeFormat, crlf: bool) -> Self {
         let mut cells = CsvCells::new(times, crlf);
         cells.rows().extend_from_slice(&csv::header(&bar_columns(every), crlf));
-        Self { cells: Box::new(cells), several: every }
+        Self { cells: Box::new(cells), several: every, is_live: false }
     }
 
     pub(super) fn json_with(every: bool, times: TimeFormat, prices_as_text: bool) -> Self {
         let cells = JsonCells::new(&bar_columns(every), times, prices_as_text);
-        Self { cells: Box::new(cells), several: every }
+        Self { cells: Box::new(cells), several: every, is_live: false }
     }
 
     /// Adds the line of a bar.
     pub fn push(&mut self, row: BarRow<'_>) {
+        self.push_in_state(row, "ended");
+    }
+
+    /// Adds the line of what a running feed has passed on. Lines that were not created for one do not
+    /// say whether it is a correction.
+    pub fn push_item(&mut self, every: Every, symbol: Option<&str>, item: &Item) {
+        let state = match item {
+            Item::Bar(_) => "ended",
+            Item::Correction(_) => "corrected",
+        };
+        self.push_in_state(BarRow { bar: item.bar(), every, symbol }, state);
+    }
+
+    fn push_in_state(&mut self, row: BarRow<'_>, state: &str) {
         let BarRow { bar, every, symbol } = row;
         let cells = self.cells.as_mut();
         cells.begin();
@@ -81,6 +114,9 @@ impl BarLines {
         cells.number(Some(bar.missed_ms));
         cells.number(Some(bar.missed_volume));
         cells.text(Some(&bar.flags.to_string()));
+        if self.is_live {
+            cells.text(Some(state));
+        }
         cells.end();
     }
 

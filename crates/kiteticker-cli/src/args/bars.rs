@@ -43,6 +43,11 @@ impl BarArgs {
         config.build_with_no_updates = self.fill;
         Ok(config)
     }
+
+    /// Returns whether hours are given that replace the usual ones.
+    pub(crate) fn has_sessions(&self) -> bool {
+        self.placing.sessions.is_some()
+    }
 }
 
 impl PlacingArgs {

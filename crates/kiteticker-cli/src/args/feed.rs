@@ -25,7 +25,7 @@ use crate::plain_text::{self, trimmed};
 /// The source of ticks.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Source of ticks (default: Kite)")]
-pub(crate) struct FeedArgs {
+pub(crate) struct SourceArgs {
     /// Use the simulated market; no account needed
     #[arg(long, conflicts_with_all = ["replay", "proxy", "ca_file"])]
     sim: bool,
@@ -53,18 +53,9 @@ pub(crate) struct FeedArgs {
         allow_hyphen_values = true
     )]
     speed: Option<Speed>,
-    /// With --replay: start at this time of each day, such as 09:15
-    #[arg(long, value_name = "TIME", requires = "replay", conflicts_with = "sim")]
-    from: Option<Moment>,
     /// Stop this long after the start, such as 6h15m
     #[arg(long = "for", value_name = "DURATION", value_parser = times::positive_duration, allow_hyphen_values = true)]
     lasts: Option<Duration>,
-    /// Stop at 15:30 in India; with --replay, the tape's time
-    #[arg(long, value_name = "TIME")]
-    until: Option<Moment>,
-    /// With --replay: only this day, such as 2026-11-23; repeatable
-    #[arg(long = "day", value_name = "DATE", requires = "replay", conflicts_with = "sim")]
-    days: Vec<Date>,
     /// Connect to a different server, such as `kite sim`
     #[arg(long, value_name = "URL", conflicts_with_all = ["sim", "replay"])]
     endpoint: Option<Endpoint>,
@@ -75,9 +66,38 @@ pub(crate) struct FeedArgs {
     network: Network,
 }
 
+/// The source of ticks, and which times of it.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Source of ticks (default: Kite)")]
+pub(crate) struct FeedArgs {
+    #[command(flatten)]
+    source: SourceArgs,
+    /// With --replay: start at this time of each day, such as 09:15
+    #[arg(long, value_name = "TIME", requires = "replay", conflicts_with = "sim")]
+    from: Option<Moment>,
+    /// Stop at 15:30 in India; with --replay, the tape's time
+    #[arg(long, value_name = "TIME")]
+    until: Option<Moment>,
+    /// With --replay: only this day, such as 2026-11-23; repeatable
+    #[arg(long = "day", value_name = "DATE", requires = "replay", conflicts_with = "sim")]
+    days: Vec<Date>,
+}
+
 impl FeedArgs {
     /// Returns what the arguments say, with the defaults for what they leave open.
     pub(crate) fn settings(self) -> FeedSettings {
+        self.source.settings(self.from, self.until, self.days)
+    }
+}
+
+impl SourceArgs {
+    /// Returns what the arguments say, and these times, with the defaults for what is left open.
+    pub(crate) fn settings(
+        self,
+        from: Option<Moment>,
+        until: Option<Moment>,
+        days: Vec<Date>,
+    ) -> FeedSettings {
         let source = if self.sim {
             let default = SimFeed::default();
             let (seed, rate) =
@@ -98,11 +118,25 @@ impl FeedArgs {
             FeedSource::Tapes {
                 paths: self.replay,
                 speed: self.speed.unwrap_or_default(),
-                from: self.from,
-                days: self.days,
+                from,
+                days,
             }
         };
-        FeedSettings { source, lasts: self.lasts, until: self.until }
+        FeedSettings { source, lasts: self.lasts, until }
+    }
+
+    /// Returns an option that was given, if any, for commands that do not always receive ticks.
+    /// Those that need another one are left out.
+    pub(crate) fn given(&self) -> Option<&'static str> {
+        let options = [
+            ("--sim", self.sim),
+            ("--replay", !self.replay.is_empty()),
+            ("--for", self.lasts.is_some()),
+            ("--endpoint", self.endpoint.is_some()),
+            ("--credentials", self.credentials.is_some()),
+        ];
+        let given = options.into_iter().find_map(|(name, is_given)| is_given.then_some(name));
+        given.or_else(|| self.network.given())
     }
 }
 

@@ -31,6 +31,11 @@ impl Period {
         Self { from, until, days }
     }
 
+    /// Returns the options: from, until and days.
+    pub(crate) fn parts(&self) -> (Option<Moment>, Option<Moment>, &[Date]) {
+        (self.from, self.until, &self.days)
+    }
+
     /// Returns the windows on the days of the tapes; `None` without any option.
     pub(crate) fn windows(&self, reel: &Reel) -> Result<Option<Windows>, CliError> {
         let spans = reel.files().iter().filter_map(kite_tape::TapeFile::span);

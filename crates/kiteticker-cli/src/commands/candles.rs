@@ -1,5 +1,6 @@
-//! `kite candles`: makes bars from tapes.
+//! `kite candles`: makes bars from tapes, or of a running feed.
 
+mod live;
 mod report;
 mod table;
 
@@ -9,9 +10,11 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use kite_candles::{Config, Every};
 use kite_export::{ExportError, Format};
+use kite_wire::Mode;
 
 use self::table::Table;
 use crate::args::bars::BarArgs;
+use crate::args::feed::SourceArgs;
 use crate::args::period::Period;
 use crate::args::quiet::Quiet;
 use crate::args::select::SelectArgs;
@@ -29,19 +32,20 @@ Examples:
   kite candles tapes --instruments NSE:INFY
   kite candles tapes --every 5m --to bars.parquet
   kite candles tapes --every 1m,15m,1d --to bars.csv --day 2026-11-23
+  kite candles --live NSE:INFY 'NSE:NIFTY 50' --every 1m
   kite candles tapes --every 1h --fill --select 'NIFTY nearest ATM+-5' --to -
 
 Without --to, bars are a table on a terminal and CSV elsewhere. The options of
 times choose bars and do not change them. docs/candles.md describes the rules of
 bars, the columns and the flags.";
 
-/// Make bars (candles) from tapes
+/// Make bars (candles) from tapes, or of a running feed
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct CandlesArgs {
-    /// Tape files, or directories that contain them
-    #[arg(value_name = "TAPE", required = true)]
-    tapes: Vec<PathBuf>,
+    /// Tape files, or directories that contain them; with --live, instruments
+    #[arg(value_name = "TAPE", required_unless_present = "live")]
+    inputs: Vec<PathBuf>,
     /// Length of the bars, 1s to 1d; several with commas [1m]
     #[arg(long, value_name = "LENGTH", value_delimiter = ',')]
     every: Vec<Every>,
@@ -69,6 +73,28 @@ pub(crate) struct CandlesArgs {
     quiet: Quiet,
     #[command(flatten)]
     part: Part,
+    #[command(flatten)]
+    live: LiveArgs,
+}
+
+/// Bars of a running feed.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Bars of a running feed")]
+struct LiveArgs {
+    /// Print bars of a running feed as they end; the arguments are instruments
+    #[arg(long, conflicts_with_all = ["to", "overwrite", "prices", "instruments", "json"])]
+    live: bool,
+    /// With --live: file with more instruments, one per line, or - for stdin
+    #[arg(long, value_name = "FILE", requires = "live")]
+    list: Option<PathBuf>,
+    /// With --list: end with an error if the file names unknown instruments
+    #[arg(long, requires = "list")]
+    strict: bool,
+    /// With --live: mode, ltp, quote or full [full]
+    #[arg(long, value_name = "MODE", requires = "live")]
+    mode: Option<Mode>,
+    #[command(flatten)]
+    source: SourceArgs,
 }
 
 /// The part of the tapes to make bars of.
@@ -146,9 +172,15 @@ impl CandlesArgs {
 /// Makes bars until the tapes end or the user stops it.
 pub(crate) async fn run(args: CandlesArgs, output: Output, stop: Stop) -> Result<Status, CliError> {
     stop.listen()?;
+    if args.live.live {
+        return live::run(args, output, stop).await;
+    }
+    if let Some(option) = args.live.source.given() {
+        return Err(CliError::usage(format!("{option} needs --live")));
+    }
     let destination = args.destination(output)?;
     let choice = Choice {
-        tapes: &args.tapes,
+        tapes: &args.inputs,
         instruments_file: args.instruments_file.as_deref(),
         period: &args.part.period,
         instruments: &args.part.instruments,

@@ -23,7 +23,7 @@ fn frame(instrument_token: u32, volume: u32) -> Vec<u8> {
 
 /// Writes two days of 20 minutes with a tick of each instrument every ten seconds. INFY is on a
 /// connection that misses 30 s of the eleventh minute.
-fn write(directory: &Path) -> PathBuf {
+pub(crate) fn write(directory: &Path) -> PathBuf {
     let header = TapeHeader { created_unix_ns: OPENING, tape_id: 5, metadata: b"{}" };
     let mut file = vec![0; 256 << 10];
     let mut len = header.encode(&mut file).expect("room");

@@ -3,6 +3,7 @@
 
 mod admission;
 mod candles;
+mod candles_live;
 mod chart;
 mod clean;
 mod clients;

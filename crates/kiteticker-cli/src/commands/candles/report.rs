@@ -42,6 +42,27 @@ pub(super) fn details(summary: &BarSummary, output: Output) {
     silences::lines(&summary.tapes.silences).iter().for_each(|line| output.note(line));
 }
 
+/// Notes what the bars of a running feed were made from, and what is in none of them. Warns of gaps
+/// that not all bars show.
+pub(super) fn live(counts: &[(Every, Counts)], output: Output) {
+    if let Some((_, counts)) = counts.first() {
+        output.note(packets(counts));
+    }
+    for (every, counts) in counts {
+        outside(*every, counts).iter().for_each(|line| output.note(line));
+        warn_of_late_gaps(*every, counts, output);
+    }
+}
+
+/// Warns of gaps that not all bars show. Returns whether there are any.
+fn warn_of_late_gaps(every: Every, counts: &Counts, output: Output) -> bool {
+    if counts.late_gaps > 0 {
+        let gaps = counted(counts.late_gaps, "gap");
+        output.warn(format_args!("{gaps} of instruments are not marked in all bars of {every}"));
+    }
+    counts.late_gaps > 0
+}
+
 /// Returns the counts of packets, which are the same for all lengths.
 fn packets(counts: &Counts) -> String {
     let mut text = format!("from {}", counted(counts.packets, "packet"));
@@ -82,10 +103,8 @@ pub(super) fn warn(summary: &BarSummary, names: &Names, output: Output) -> bool 
         }
     }
     let mut has_late = false;
-    for (every, counts) in summary.counts.iter().filter(|(_, counts)| counts.late_gaps > 0) {
-        has_late = true;
-        let gaps = counted(counts.late_gaps, "gap");
-        output.warn(format_args!("{gaps} of instruments are not marked in all bars of {every}"));
+    for (every, counts) in &summary.counts {
+        has_late |= warn_of_late_gaps(*every, counts, output);
     }
     if summary.bars == 0 {
         output.warn("no bar was made: there are no trades within the sessions");

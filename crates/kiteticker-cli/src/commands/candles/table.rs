@@ -132,7 +132,8 @@ impl Block {
     }
 }
 
-fn cells(bar: &Bar, every: Every) -> [String; 9] {
+/// Returns the cells of a bar: its start, its prices and volumes, and what it misses.
+pub(super) fn cells(bar: &Bar, every: Every) -> [String; 9] {
     let start = ist(bar.start.unix_ns());
     let start = match every {
         Every::DAY => start.date(),

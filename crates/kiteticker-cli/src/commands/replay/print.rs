@@ -99,12 +99,7 @@ fn write(
             let paced = Paced {
                 out: io::stdout(),
                 wait,
-                pace: Pace {
-                    times,
-                    longest_pause: printing.longest_pause,
-                    windows: printing.windows,
-                    last: None,
-                },
+                pace: Pace::new(times, printing.longest_pause, printing.windows),
                 line: Vec::new(),
             };
             export.to_writer(paced, Format::JsonLines)
@@ -114,7 +109,7 @@ fn write(
 
 /// Computes when each line is due, from the receive times.
 #[derive(Debug)]
-struct Pace {
+pub(crate) struct Pace {
     times: f64,
     longest_pause: Option<Duration>,
     /// What is between two windows takes no time.
@@ -124,7 +119,17 @@ struct Pace {
 }
 
 impl Pace {
-    fn due(&mut self, unix_ns: u64, now: Instant) -> Instant {
+    /// Creates the pace of a replay at this speed.
+    pub(crate) fn new(
+        times: f64,
+        longest_pause: Option<Duration>,
+        windows: Option<Windows>,
+    ) -> Self {
+        Self { times, longest_pause, windows, last: None }
+    }
+
+    /// Returns when a line with this receive time is due.
+    pub(crate) fn due(&mut self, unix_ns: u64, now: Instant) -> Instant {
         let due = match self.last {
             None => now,
             Some((before, due)) => {
