@@ -11,7 +11,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 here=checks/nats
 python3 -c 'import ensurepip, venv' || { echo 'Python 3 with venv is not installed' >&2; exit 1; }
 
-cargo build --locked -p nats-check
+cargo build --locked -p nats-check -p kiteticker-cli --bin nats-check --bin kite
 target=$(cargo metadata --format-version 1 --no-deps | python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')
 
 # Installed again when the list changes. The list is copied last, so that an installation that was
@@ -27,4 +27,4 @@ fi
 server=${NATS_SERVER:-$venv/bin/nats-server}
 [ -x "$server" ] || { echo "no NATS server at $server" >&2; exit 1; }
 
-exec "$target/debug/nats-check" "$server" "$venv/bin/python" $here/consumer.py "$@"
+exec "$target/debug/nats-check" "$server" "$venv/bin/python" $here/consumer.py "$target/debug/kite" "$@"

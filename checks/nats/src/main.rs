@@ -1,6 +1,6 @@
 //! Publishes a simulated feed through a real NATS server, and checks what arrives.
 //!
-//! `checks/nats/run.sh` runs it: `nats-check SERVER PYTHON CONSUMER [SCENARIO...]`.
+//! `checks/nats/run.sh` runs it: `nats-check SERVER PYTHON CONSUMER KITE [SCENARIO...]`.
 
 #![expect(clippy::print_stdout, reason = "a program for the terminal")]
 
@@ -28,19 +28,20 @@ struct Programs {
     server: String,
     python: String,
     consumer: String,
+    kite: String,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let mut arguments = env::args().skip(1);
-    let (Some(server), Some(python), Some(consumer)) =
-        (arguments.next(), arguments.next(), arguments.next())
+    let mut next = || arguments.next();
+    let (Some(server), Some(python), Some(consumer), Some(kite)) = (next(), next(), next(), next())
     else {
-        println!("nats-check SERVER PYTHON CONSUMER [SCENARIO...]");
+        println!("nats-check SERVER PYTHON CONSUMER KITE [SCENARIO...]");
         return ExitCode::from(2);
     };
     let chosen: Vec<String> = arguments.collect();
-    let programs = Programs { server, python, consumer };
+    let programs = Programs { server, python, consumer, kite };
     let (mut passed, mut failed) = (0, 0);
     for name in scenarios::NAMES {
         if !chosen.is_empty() && !chosen.iter().any(|it| it == name) {

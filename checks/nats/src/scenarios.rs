@@ -7,11 +7,12 @@ mod killed;
 mod latest;
 mod reported;
 mod resumed;
+mod served;
 
 use crate::{Failure, Programs};
 
 /// The scenarios, in order.
-pub(crate) const NAMES: [&str; 9] = [
+pub(crate) const NAMES: [&str; 10] = [
     "delivered",
     "frames",
     "reported",
@@ -21,6 +22,7 @@ pub(crate) const NAMES: [&str; 9] = [
     "consumed",
     "resumed",
     "slow",
+    "served",
 ];
 
 /// Runs a scenario; returns what it found.
@@ -33,6 +35,7 @@ pub(crate) async fn run(name: &str, programs: &Programs) -> Result<String, Failu
         "killed" => killed::run(programs).await,
         "consumed" => consumed::run(programs).await,
         "resumed" => resumed::run(programs).await,
+        "served" => served::run(programs).await,
         "slow" => resumed::run_slow(programs).await,
         "decoded" => decoded::run(programs).await,
         other => Err(format!("no scenario {other}").into()),

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use kite_candles::Config;
 use kite_manager::{Manager, Secret};
+use kite_nats::PublisherStats;
 use kite_relay::{RelayStats, TlsFiles};
 use kite_server::tls;
 use kite_tape::RecorderStats;
@@ -21,7 +22,7 @@ use crate::hosts::{Host, Hosts};
 use crate::names::{InstrumentNames, NoNames};
 use crate::router::router;
 use crate::server::{HttpServer, Work};
-use crate::state::{ExpiryReader, RecorderReader, RelayReader, Sources, State};
+use crate::state::{ExpiryReader, NatsReader, RecorderReader, RelayReader, Sources, State};
 use crate::token::Token;
 
 /// The port that is listened on by default, which is free in Prometheus' list of exporters' ports
@@ -44,6 +45,7 @@ pub struct HttpBuilder {
     names: Arc<dyn InstrumentNames>,
     relay: Option<RelayReader>,
     recorder: Option<(PathBuf, RecorderReader)>,
+    nats: Option<NatsReader>,
     token_expires: Option<ExpiryReader>,
     candles: Vec<Config>,
 }
@@ -61,6 +63,7 @@ impl HttpBuilder {
             names: Arc::new(NoNames),
             relay: None,
             recorder: None,
+            nats: None,
             token_expires: None,
             candles: Vec::new(),
         }
@@ -147,6 +150,13 @@ impl HttpBuilder {
         self
     }
 
+    /// Shows a publisher to NATS, whose counts are read from `stats`, at most twice a second:
+    /// [`PublisherCounts::stats`](kite_nats::PublisherCounts::stats).
+    pub fn nats(mut self, stats: impl Fn() -> PublisherStats + Send + Sync + 'static) -> Self {
+        self.nats = Some(Box::new(stats));
+        self
+    }
+
     /// Shows when the first of the accounts' access tokens expires, as far as it is known.
     pub fn token_expires(
         mut self,
@@ -210,7 +220,7 @@ impl HttpBuilder {
         let mut sources = Sources::new(self.manager, self.names, self.limits.connections);
         sources.lengths = lengths;
         (sources.relay, sources.recorder) = (self.relay, self.recorder);
-        sources.token_expires = self.token_expires;
+        (sources.nats, sources.token_expires) = (self.nats, self.token_expires);
         let state = State::from(sources);
         let guard = Arc::new(Guard::new(Hosts::new(hosts), token, tls.is_some()));
         let router = router(state.clone(), guard);

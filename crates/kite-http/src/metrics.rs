@@ -19,7 +19,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
 use crate::state::Sampled;
-use crate::status::{RecorderStatus, RelayStatus, Status};
+use crate::status::{NatsStatus, RecorderStatus, RelayStatus, Status};
 use histogram::Buckets;
 
 pub(crate) use prometheus_text::CONTENT_TYPE;
@@ -70,6 +70,9 @@ impl Collector for Feed {
         }
         if let Some(recorder) = &status.recorder {
             metrics.of_recorder(recorder)?;
+        }
+        if let Some(nats) = &status.nats {
+            metrics.of_nats(nats)?;
         }
         Ok(())
     }
@@ -178,6 +181,24 @@ impl Metrics<'_> {
             self.gauge("kite_recorder_disk_size_bytes", help, disk.total_bytes)?;
         }
         Ok(())
+    }
+
+    fn of_nats(&mut self, nats: &NatsStatus) -> Result<(), Error> {
+        let up = u64::from(nats.is_connected);
+        self.gauge("kite_nats_up", "Whether the socket to the NATS server is open.", up)?;
+        let help = "Sockets to the NATS server that were lost.";
+        self.counter("kite_nats_losses", help, nats.losses)?;
+        self.counter("kite_nats_published", "Ticks published over NATS.", nats.ticks)?;
+        let help = "Messages of any kind published over NATS.";
+        self.counter("kite_nats_messages", help, nats.messages)?;
+        let help = "Ticks dropped because NATS took too little.";
+        self.counter("kite_nats_dropped", help, nats.dropped)?;
+        let help = "Messages not confirmed when a socket was lost: at most so many did not arrive.";
+        self.counter("kite_nats_unconfirmed", help, nats.unconfirmed)?;
+        let help = "Messages larger than the NATS server accepts, which were not sent.";
+        self.counter("kite_nats_too_large", help, nats.too_large)?;
+        let help = "Requests for newest packets that were answered.";
+        self.counter("kite_nats_requests", help, nats.requests)
     }
 
     fn counter(

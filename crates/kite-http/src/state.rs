@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use kite_manager::{Manager, Snapshot, Stamp};
+use kite_nats::PublisherStats;
 use kite_relay::RelayStats;
 use kite_tape::RecorderStats;
 use parking_lot::Mutex;
@@ -24,6 +25,7 @@ const SAMPLE_FOR: Duration = Duration::from_secs(1);
 
 pub(crate) type RelayReader = Box<dyn Fn() -> RelayStats + Send + Sync>;
 pub(crate) type RecorderReader = Box<dyn Fn() -> RecorderStats + Send + Sync>;
+pub(crate) type NatsReader = Box<dyn Fn() -> PublisherStats + Send + Sync>;
 pub(crate) type ExpiryReader = Box<dyn Fn() -> Option<SystemTime> + Send + Sync>;
 
 /// Where the state is read from.
@@ -32,6 +34,7 @@ pub(crate) struct Sources {
     pub(crate) names: Arc<dyn InstrumentNames>,
     pub(crate) relay: Option<RelayReader>,
     pub(crate) recorder: Option<(PathBuf, RecorderReader)>,
+    pub(crate) nats: Option<NatsReader>,
     pub(crate) token_expires: Option<ExpiryReader>,
     /// The bars that are kept, by length.
     pub(crate) lengths: Vec<Length>,
@@ -100,6 +103,7 @@ impl Sources {
             names,
             relay: None,
             recorder: None,
+            nats: None,
             token_expires: None,
             lengths: Vec::new(),
             incidents: Mutex::default(),
@@ -124,6 +128,7 @@ impl Sources {
             relay: self.relay.as_ref().map(|read| read().into()),
             recorder,
             candles: self.lengths.iter().map(Length::status).collect(),
+            nats: self.nats.as_ref().map(|read| read().into()),
             feed,
         }
     }

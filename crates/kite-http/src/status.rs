@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use kite_manager::{OneLine, Snapshot};
+use kite_nats::PublisherStats;
 use kite_relay::{ClientStats, RelayStats};
 use kite_tape::RecorderStats;
 use serde::Serialize;
@@ -33,6 +34,49 @@ pub(crate) struct Status {
     pub(crate) recorder: Option<RecorderStatus>,
     /// The bars of today, by length.
     pub(crate) candles: Vec<LengthStatus>,
+    pub(crate) nats: Option<NatsStatus>,
+}
+
+/// The counts of a publisher to NATS.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct NatsStatus {
+    pub(crate) is_connected: bool,
+    /// Sockets to the server that were lost.
+    pub(crate) losses: u64,
+    pub(crate) last_error: Option<String>,
+    /// Ticks published.
+    pub(crate) ticks: u64,
+    /// Messages of any kind that were published.
+    pub(crate) messages: u64,
+    /// Messages that the server has confirmed.
+    pub(crate) confirmed: u64,
+    /// Messages that were not confirmed when a socket was lost.
+    pub(crate) unconfirmed: u64,
+    /// Ticks dropped because NATS took too little.
+    pub(crate) dropped: u64,
+    /// Messages larger than the server accepts.
+    pub(crate) too_large: u64,
+    pub(crate) gaps: u64,
+    /// Requests for newest packets that were answered.
+    pub(crate) requests: u64,
+}
+
+impl From<PublisherStats> for NatsStatus {
+    fn from(stats: PublisherStats) -> Self {
+        Self {
+            is_connected: stats.is_connected,
+            losses: stats.losses,
+            last_error: stats.last_error,
+            ticks: stats.ticks,
+            messages: stats.messages,
+            confirmed: stats.confirmed,
+            unconfirmed: stats.unconfirmed,
+            dropped: stats.dropped_ticks,
+            too_large: stats.too_large,
+            gaps: stats.gaps,
+            requests: stats.requests,
+        }
+    }
 }
 
 /// The counts of a relay.

@@ -118,6 +118,12 @@ impl Server {
         Ok(())
     }
 
+    /// Returns whether the URL had a password.
+    #[must_use]
+    pub fn has_password(&self) -> bool {
+        self.login.is_some()
+    }
+
     /// Sets the file with the credentials, a JWT and the seed of its key, as `nsc` writes it.
     #[must_use]
     pub fn credentials_file(mut self, path: impl Into<PathBuf>) -> Self {

@@ -5,6 +5,7 @@ use std::fs;
 use std::time::{Duration, SystemTime};
 
 use kite_http::HttpServer;
+use kite_nats::PublisherStats;
 use kite_relay::{Relay, RelayClient};
 use kite_tape::RecorderStats;
 use serde_json::Value;
@@ -56,6 +57,7 @@ async fn the_exported_metrics_are_those_of_the_documentation() {
     let http: HttpServer = server(&manager)
         .relay(move || counts.stats())
         .recorder("/", RecorderStats::default)
+        .nats(PublisherStats::default)
         .token_expires(move || Some(expires))
         .start()
         .unwrap();

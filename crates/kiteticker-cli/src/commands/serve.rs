@@ -6,6 +6,7 @@ mod config;
 mod follow;
 mod http;
 mod made;
+mod nats;
 mod origin;
 mod outcome;
 mod places;

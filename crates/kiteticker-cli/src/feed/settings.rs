@@ -72,6 +72,16 @@ pub(crate) struct AccountSettings {
 }
 
 impl FeedSettings {
+    /// Returns the names of the accounts.
+    pub(crate) fn accounts(&self) -> Vec<&str> {
+        match &self.source {
+            FeedSource::Server { account, more, .. } => {
+                [account].into_iter().chain(more).map(|it| it.name.as_str()).collect()
+            }
+            _ => vec![MAIN_ACCOUNT],
+        }
+    }
+
     /// Returns the chosen times of a replayed tape.
     pub(crate) fn period(&self) -> Period {
         match &self.source {

@@ -22,6 +22,7 @@ mod instruments;
 mod log;
 mod login;
 mod names;
+mod nats;
 mod network;
 mod pack;
 mod passed_over;

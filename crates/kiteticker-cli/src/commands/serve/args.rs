@@ -1,6 +1,7 @@
 //! The arguments of `kite serve`.
 
 mod http;
+mod nats;
 mod relay;
 
 use std::net::SocketAddr;
@@ -12,6 +13,8 @@ use kite_manager::MAX_CONNECTIONS;
 use kite_relay::SlowClients;
 
 use self::http::HttpArgs;
+use self::nats::NatsArgs;
+pub(super) use self::nats::server as nats_server;
 use self::relay::RelayArgs;
 pub(super) use self::relay::{Beats, Slow, one_of};
 use super::config::{self, Config};
@@ -28,7 +31,7 @@ use crate::format::times;
 pub(super) const MAX_THREADS: usize = 64;
 
 /// The arguments that stand in the file of `--config` instead.
-const IN_THE_FILE: [&str; 45] = [
+const IN_THE_FILE: [&str; 50] = [
     "instruments",
     "contracts",
     "spots",
@@ -59,6 +62,11 @@ const IN_THE_FILE: [&str; 45] = [
     "http_insecure",
     "http_candles",
     "http_sessions",
+    "nats",
+    "nats_credentials",
+    "nats_ca_file",
+    "nats_prefix",
+    "nats_what",
     "sim",
     "replay",
     "seed",
@@ -142,6 +150,8 @@ pub(crate) struct ServeArgs {
     #[command(flatten)]
     http: HttpArgs,
     #[command(flatten)]
+    nats: NatsArgs,
+    #[command(flatten)]
     feed: FeedArgs,
 }
 
@@ -211,12 +221,17 @@ impl ServeArgs {
         }
         relay.check()?;
         let http = self.http.settings()?;
+        let nats = self.nats.settings();
+        if let Some(nats) = &nats {
+            nats.check(feed.accounts())?;
+        }
         Ok(Settings {
             feed,
             instruments: self.instruments,
             connections: self.connections.unwrap_or(MAX_CONNECTIONS),
             relay,
             http,
+            nats,
             threads: self.threads,
             sockets: self.sockets.unwrap_or(1),
             record: self.record,
@@ -306,6 +321,11 @@ mod tests {
             ("--sim --sockets 2", "--sockets needs --replay"),
             ("--origin https://a.example/b", "expected scheme://host[:port], without a path"),
             ("--replay x --sockets 0", "at least 1"),
+            ("--nats http://a", "not the URL of a NATS server"),
+            ("--nats nats://me:x@example.com", "a password for example.com needs TLS"),
+            ("--nats 127.0.0.1 --nats-what ticks", "invalid value"),
+            ("--nats 127.0.0.1 --nats-prefix a..b", "cannot publish to NATS"),
+            ("--nats-prefix a", "--nats <URL>"),
         ] {
             let error = settings(line).unwrap_err();
             assert!(error.contains(message), "{line}: {error}");

@@ -107,6 +107,9 @@ fn as_text(settings: &Settings) -> String {
             lines.push(("", format!("bars of {}", lengths.join(", "))));
         }
     }
+    if let Some(nats) = &settings.nats {
+        lines.push(("nats", nats.line()));
+    }
     let width = lines.iter().map(|(what, _)| what.len()).max().unwrap_or_default();
     let mut text = String::new();
     for (what, line) in lines {
@@ -132,6 +135,7 @@ fn as_json(settings: &Settings) -> Value {
         "record": settings.record.as_ref().map(|path| json!({ "path": paths::json(path) })),
         "relay": endpoint(relay),
         "http": settings.http.as_ref().map(|http| http.listen.to_string()),
+        "nats": settings.nats.as_ref().map(|nats| nats.server.to_string()),
         "clients": clients.collect::<Value>(),
     })
 }

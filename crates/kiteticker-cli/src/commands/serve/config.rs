@@ -8,6 +8,7 @@ mod feed;
 mod files;
 mod http;
 mod keys;
+mod nats;
 mod problems;
 mod relay;
 #[cfg(test)]
@@ -107,6 +108,13 @@ fn read(file: &Path, text: &str, now_unix_ns: u64) -> Result<Config, Vec<Problem
     }
     let relay = relay::read(root.section("relay"), &mut files, source.is_replay());
     let http = http::read(root.section("http"), &mut files);
+    let nats = nats::read(root.section("nats"), &mut files);
+    if let Some(nats) = &nats
+        && let Err(error) = nats.check(source.accounts())
+    {
+        let line = document.line_of("nats", "url").unwrap_or(1);
+        problems.add_error(line, "nats", error.status(), &error);
+    }
     root.finish();
     let settings = Settings {
         feed: source,
@@ -115,6 +123,7 @@ fn read(file: &Path, text: &str, now_unix_ns: u64) -> Result<Config, Vec<Problem
         threads,
         relay,
         http,
+        nats,
         sockets: feed.sockets,
         record: to.map(|it| files.resolve(&it.value)),
         report_every: report_every

@@ -4,10 +4,12 @@ use std::time::{Duration, Instant};
 
 use kite_conn::Phase;
 use kite_manager::Manager;
+use kite_nats::Publisher;
 use kite_relay::{Relay, RelayStats};
 use kite_sim::Sim;
 use kite_tape::Recorder;
 
+use super::nats::NatsReports;
 use super::refusals::RefusalReports;
 use super::reload::{Reload, Reloaded};
 use super::report;
@@ -54,6 +56,7 @@ pub(super) struct Serving<'a> {
     /// The embedded server, for the simulator or a tape.
     pub(super) sim: Option<&'a Sim>,
     pub(super) recorder: Option<&'a Recorder>,
+    pub(super) nats: Option<&'a Publisher>,
     /// Which of the instruments of the command line have ticked.
     pub(super) unseen: &'a Unseen,
     pub(super) names: &'a Names,
@@ -87,6 +90,7 @@ impl Serving<'_> {
         let mut slow = SlowReports::new(self.report_every);
         let mut refusals = RefusalReports::new(self.report_every);
         let mut silences = Reported::new(self.report_every);
+        let mut published = NatsReports::new(self.report_every);
         let (mut waiting, mut standstill) = (Waiting::new(self.sockets), Standstill::default());
         let time_is_over = deadline.reached();
         let replayed = replayed(self.sim, self.relay, self.sockets);
@@ -139,6 +143,8 @@ impl Serving<'_> {
                         warnings.extend(refusals.warnings(&stats, now));
                         let before = silences.due("", &stats.silences, now);
                         warnings.extend(before.map(|it| report::silences(stats.silences - it)));
+                        let nats = self.nats.map(|nats| published.warnings(&nats.stats(), now));
+                        warnings.extend(nats.into_iter().flatten());
                     }
                     warnings.iter().for_each(|text| status.warn(text));
                     if progress.is_line_due(now) && !output.is_live {

@@ -11,6 +11,7 @@ use kite_candles::{Config, Every};
 use kite_conn::Secret;
 use kite_http::{HttpBuilder, HttpError, HttpServer, InstrumentNames};
 use kite_manager::Manager;
+use kite_nats::PublisherCounts;
 use kite_relay::{RelayCounts, TlsFiles};
 use kite_tape::Recorder;
 use kite_wire::ist::{DAY_S, Day};
@@ -133,6 +134,7 @@ pub(super) struct Shown<'a> {
     pub(super) relay: RelayCounts,
     /// The recorder and its directory.
     pub(super) recorder: Option<(&'a Recorder, &'a Path)>,
+    pub(super) nats: Option<PublisherCounts>,
     pub(super) names: SharedNames,
     /// The files of the accounts' credentials.
     pub(super) credentials: Vec<PathBuf>,
@@ -150,6 +152,9 @@ impl Shown<'_> {
         if let Some((recorder, directory)) = self.recorder {
             let recorder = recorder.clone();
             builder = builder.recorder(directory, move || recorder.stats());
+        }
+        if let Some(nats) = self.nats {
+            builder = builder.nats(move || nats.stats());
         }
         let files = self.credentials;
         let started = builder.token_expires(move || expiry(&files)).start();

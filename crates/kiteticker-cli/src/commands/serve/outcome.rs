@@ -1,9 +1,10 @@
 //! What a relay has done, and what clients and tapes lack at its end.
 
+use kite_nats::PublisherStopped;
 use kite_relay::{RelayStats, RelayStopped};
 use serde_json::Value;
 
-use super::report;
+use super::{nats, report};
 use crate::console::output::Output;
 use crate::exit::CliError;
 use crate::feed::at_end::AtEnd;
@@ -19,6 +20,7 @@ pub(super) struct Outcome {
     /// What was counted before the clients were closed.
     pub(super) at_end: RelayStats,
     pub(super) recorded: Option<Finished>,
+    pub(super) published: Option<PublisherStopped>,
     /// Damaged places of the replayed tapes.
     pub(super) damages: u64,
     /// The connections that were missing at the end.
@@ -49,9 +51,13 @@ impl Outcome {
             report["down_at_end"] = self.connections.down_json();
             report["recording"] =
                 recorded.map_or(Value::Null, |summary| recorded::json(summary, unseen));
+            report["nats"] = self.published.as_ref().map_or(Value::Null, nats::json);
             return output.json(&report);
         }
         output.text(&report::summary(stats, &self.at_end))?;
+        if let Some(published) = &self.published {
+            output.text(&nats::summary(&published.stats))?;
+        }
         self.connections.lines().iter().try_for_each(|line| output.line(line))?;
         recorded.map_or(Ok(()), |summary| output.text(&recorded::summary(summary)))
     }
@@ -66,7 +72,9 @@ impl Outcome {
     }
 
     fn losses(&self) -> Vec<String> {
-        report::losses(&self.stopped.stats, self.stopped.is_complete)
+        let mut losses = report::losses(&self.stopped.stats, self.stopped.is_complete);
+        losses.extend(self.published.iter().flat_map(nats::losses));
+        losses
     }
 
     /// Warns of everything that clients or tapes lack. What parts of tapes are missing was said at

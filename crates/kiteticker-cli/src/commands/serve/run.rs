@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal as _};
 use std::time::{Duration, Instant};
 
 use kite_manager::{Manager, Seat};
+use kite_nats::{Publisher, PublisherStopped};
 use kite_relay::{Relay, RelayStopped};
 use kite_sim::{Sim, Start};
 use kite_wire::Mode;
@@ -98,12 +99,17 @@ pub(super) async fn run(plan: Plan, output: Output, stop: Stop) -> Result<Status
         Reload::new(file, &relay, start)
     });
     let reload = reload.transpose()?;
+    let nats = match &settings.nats {
+        Some(nats) => Some(nats.start(&manager).await?),
+        None => None,
+    };
     let http = match &settings.http {
         Some(http) => {
             let recorder = tape.as_ref().map(|tape| &tape.recorder);
             let shown = Shown {
                 relay: relay.counts(),
                 recorder: recorder.zip(settings.record.as_deref()),
+                nats: nats.as_ref().map(Publisher::counts),
                 names: shared_names,
                 credentials: files,
             };
@@ -127,6 +133,7 @@ pub(super) async fn run(plan: Plan, output: Output, stop: Stop) -> Result<Status
                 relay: &relay,
                 sim: sim.as_ref(),
                 recorder: tape.as_ref().map(|tape| &tape.recorder),
+                nats: nats.as_ref(),
                 unseen: &unseen,
                 names: &names,
                 link,
@@ -151,6 +158,10 @@ pub(super) async fn run(plan: Plan, output: Output, stop: Stop) -> Result<Status
     drop(reload);
     let is_replayed = matches!(ended, Ok(End::Replayed));
     let stopped = end(&manager, relay, is_replayed, &stop).await;
+    let published = match nats {
+        Some(nats) => Some(stop_publishing(nats).await),
+        None => None,
+    };
     let recorded = match tape {
         Some(tape) => Some(Finished::of(tape.end(output)).await?),
         None => None,
@@ -165,6 +176,7 @@ pub(super) async fn run(plan: Plan, output: Output, stop: Stop) -> Result<Status
         stopped,
         at_end,
         recorded,
+        published,
         damages,
         connections,
         lacks_parts,
@@ -174,6 +186,12 @@ pub(super) async fn run(plan: Plan, output: Output, stop: Stop) -> Result<Status
     outcome.warn(&mut progress, output);
     ended?;
     Ok(Status::done(outcome.has_findings()))
+}
+
+/// Publishes what is queued. Without a connection there is nothing to wait for.
+async fn stop_publishing(nats: Publisher) -> PublisherStopped {
+    let is_connected = nats.stats().is_connected;
+    nats.stop(if is_connected { FLUSH_DEADLINE } else { Duration::ZERO }).await
 }
 
 /// Prints how clients connect. Credentials that were made are shown to a person and to a program

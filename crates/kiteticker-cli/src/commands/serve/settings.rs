@@ -13,6 +13,7 @@ use kite_server::{AccountError, MAX_SOCKETS};
 use kite_wire::MAX_INSTRUMENTS;
 
 use super::http::HttpSettings;
+use super::nats::NatsSettings;
 use super::places::Places;
 use crate::args::feed::InstrumentArgs;
 use crate::exit::CliError;
@@ -45,6 +46,8 @@ pub(super) struct Settings {
     pub(super) relay: RelaySettings,
     /// Metrics, status and a page over HTTP, if they are to be served.
     pub(super) http: Option<HttpSettings>,
+    /// Where the feed is published, if it is.
+    pub(super) nats: Option<NatsSettings>,
     /// Sockets of clients that have to subscribe before a replay starts.
     pub(super) sockets: usize,
     /// The directory of the tapes, if the feed is recorded.

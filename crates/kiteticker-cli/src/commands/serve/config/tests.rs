@@ -112,6 +112,24 @@ fn the_example_says_what_the_documentation_promises() {
     );
 }
 
+#[test]
+fn the_section_of_nats_that_the_example_comments_out_is_accepted() {
+    let stage = Stage::new();
+    stage.write("nats.creds", "", 0o600);
+    stage.write("nats-roots.pem", "", 0o644);
+    fs::create_dir(stage.path("tapes")).unwrap();
+    let (before, nats) = EXAMPLE.split_at(EXAMPLE.find("# [nats]").unwrap());
+    let Settings { nats, .. } = stage
+        .read(&format!("{before}{}", nats.replace("\n# ", "\n").replacen("# ", "", 1)))
+        .unwrap()
+        .settings;
+    let shown = format!("{nats:?}");
+    for text in ["nats.example.com:4222", "nats.creds", "nats-roots.pem", "\"kite\"", "Packets"] {
+        assert!(shown.contains(text), "{text}: {shown}");
+    }
+    assert!(stage.read(EXAMPLE).unwrap().settings.nats.is_none());
+}
+
 /// Sets what the example comments out, one line after the other.
 #[test]
 fn what_the_example_comments_out_is_accepted() {
@@ -122,7 +140,8 @@ fn what_the_example_comments_out_is_accepted() {
     }
     fs::create_dir(stage.path("tapes")).unwrap();
     let mut count = 0;
-    for line in EXAMPLE.lines() {
+    let (example, _) = EXAMPLE.split_at(EXAMPLE.find("# [nats]").unwrap());
+    for line in example.lines() {
         let Some(setting) = line.strip_prefix("# ").filter(|it| {
             it.split_once(" = ")
                 .is_some_and(|(key, _)| key.chars().all(|it| it.is_ascii_lowercase() || it == '_'))
@@ -379,6 +398,28 @@ const MISTAKES: &[(&str, &[&str])] = &[
     (
         "[http]\nlisten = '127.0.0.1:1'\ntoken_file = 'open.pem'\n",
         &["3: http.token_file: other users can access the token in "],
+    ),
+    ("[nats]\nurl = 'http://a'\n", &["2: nats.url: not the URL of a NATS server"]),
+    (
+        "[nats]\nurl = 'nats://me:tokenthatmustnotbeshown@127.0.0.1'\n",
+        &["2: nats.url: other users can access the password for NATS in "],
+    ),
+    (
+        "[nats]\nurl = 'nats://me:tokenthatmustnotbeshown@example.com'\n",
+        &["2: nats.url: a password for example.com needs TLS"],
+    ),
+    ("[nats]\nprefix = 'a b'\n", &["1: nats.url: is missing", "2: nats.prefix: expected letters"]),
+    (
+        "[nats]\nurl = '127.0.0.1'\ncredentials = 'open.pem'\n",
+        &["3: nats.credentials: other users can access the credentials in "],
+    ),
+    (
+        "[nats]\nurl = '127.0.0.1'\nca_file = 'none'\nwhat = 'ticks'\n",
+        &["3: nats.ca_file: no such file in ", "4: nats.what: expected packets, frames, both"],
+    ),
+    (
+        "[nats]\nurl = '127.0.0.1'\n[[feed.account]]\nname = 'a.b'\ncredentials = 'kite.credentials'\n",
+        &["2: nats: cannot publish to NATS: the account \"a.b\" needs a name of letters"],
     ),
     ("[record]\ntoo = 'tapes'\n", &["2: record.too: unknown key"]),
     ("[http]\nlisen = '127.0.0.1:1'\n", &["2: http.lisen: unknown key"]),
