@@ -8,6 +8,7 @@
 //! cargo run --example two_accounts             # streams from two accounts
 //! cargo run --example option_chain             # streams the options around an index
 //! cargo run --example price_alerts             # watches prices from a plain thread
+//! cargo run --example minute_bars -- bars.csv  # stores bars of a minute while the feed runs
 //! cargo run --example record -- recordings     # records every frame to a directory
 //! cargo run --example replay -- recordings     # replays the recording and builds one-minute bars
 //! cargo run --example vwap -- recordings       # computes average prices from the recording
@@ -25,6 +26,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use kite_candles::{Scope, Session, Sessions};
 use kite_instruments::Instruments;
 use kite_manager::{Credentials, Endpoint};
 use kite_sim::{ACCESS_TOKEN, API_KEY, Sim};
@@ -125,6 +127,18 @@ impl Market {
             None => Instruments::from_file(set("KITE_INSTRUMENTS")?)?,
         };
         Ok(loaded.instruments)
+    }
+
+    /// Returns the hours of the exchanges, or all hours for the simulator, which never closes.
+    ///
+    /// # Errors
+    /// Returns an error if the hours are not a session.
+    pub fn sessions(&self) -> Result<Sessions, Box<dyn Error>> {
+        let sessions = Sessions::default();
+        if self.simulator.is_none() {
+            return Ok(sessions);
+        }
+        Ok(sessions.with(Scope::All, None, Some(Session::new((0, 0), (24, 0))?)))
     }
 
     /// Drops the simulator's sockets, as a bad network would. Does nothing with a real server.

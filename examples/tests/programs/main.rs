@@ -141,6 +141,19 @@ fn two_accounts_prints_ticks_of_both() {
 }
 
 #[test]
+fn minute_bars_stores_each_bar_as_it_ends() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let said = succeed_in(directory.path(), "minute_bars", &["bars.csv", "1s", "6"]);
+    let stored = std::fs::read_to_string(directory.path().join("bars.csv")).expect("the bars");
+    let (header, bars) = stored.split_once('\n').expect("a header");
+    assert!(header.starts_with("start,symbol,instrument_token,open,high,low,close,volume,"));
+    let count = bars.lines().count();
+    assert!(count >= 6 && bars.lines().all(|bar| bar.ends_with(",ended")), "{stored}");
+    let last = said.last().expect("a summary line");
+    assert!(last.starts_with(&format!("{count} lines of bars from ")), "{last}");
+}
+
+#[test]
 fn a_recording_is_replayed_and_loaded_as_a_table() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let recorded = succeed_in(directory.path(), "record", &["tapes", "2"]);
