@@ -13,6 +13,7 @@ tolerance=2 # percent
 few=512 many=1536
 workloads=(
     fields-{by-hand,frame,scan}{,-mixed} ticks-{by-hand,frame,scan} ticks-each{-by-hand,} walk encode-by-hand encode
+    candles-fields candles
     tcp/{200x1,20x8,1x1}
     {in-place,in-place-untracked,sink,sink-untracked}/{200x1,20x8,1x1,1x64}
     {lane,stream,channel,channel-of-sixteen,raw}/{200x1,20x8}

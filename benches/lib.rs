@@ -1,6 +1,7 @@
 //! Frames for the benches, and the hand-written code that they compare with.
 
 pub mod by_hand;
+pub mod market;
 pub mod server;
 
 use kite_wire::{

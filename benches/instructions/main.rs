@@ -3,6 +3,7 @@
 //! `benches/instructions.sh` runs each workload under callgrind for two numbers of frames; the
 //! difference excludes start-up. Unlike times, instruction counts do not change on a busy machine.
 
+mod candles;
 mod decode;
 mod feeder;
 mod path;
@@ -19,7 +20,7 @@ fn main() -> ExitCode {
     };
     let ran = match workload.split_once('/') {
         Some((consumer, load)) => path::run(consumer, load, frames),
-        None if decode::run(&workload, frames) => Ok(()),
+        None if candles::run(&workload, frames) || decode::run(&workload, frames) => Ok(()),
         None => Err("unknown workload".into()),
     };
     match ran {

@@ -3,7 +3,6 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use kite_wire::ist::Day;
 use kite_wire::{Packet, TokenMap};
 
 use crate::bar::{Bar, Item};
@@ -12,6 +11,7 @@ use crate::every::Every;
 use crate::grid::Grid;
 use crate::instrument::{Feed, Instrument};
 use crate::kept::Rules;
+use crate::moment::Moment;
 use crate::session::Sessions;
 use crate::snapshot::Snapshot;
 
@@ -122,7 +122,11 @@ pub struct Candles {
     sessions: Sessions,
     index: TokenMap<u32>,
     instruments: Vec<Instrument>,
-    last_input_unix_ns: Option<u64>,
+    last_input_unix_ns: u64,
+    /// When the day after the newest input starts.
+    next_day_unix_ns: u64,
+    /// The time of the last packet.
+    moment: Moment,
     /// The first input of the day.
     since_unix_ns: u64,
     /// When there is something to do next.
@@ -163,7 +167,9 @@ impl Candles {
             sessions,
             index: TokenMap::new(),
             instruments: Vec::new(),
-            last_input_unix_ns: None,
+            last_input_unix_ns: 0,
+            next_day_unix_ns: 0,
+            moment: Moment::new(0, grace_ns),
             since_unix_ns: 0,
             due_unix_ns: u64::MAX,
             counts: Counts::default(),
@@ -189,6 +195,9 @@ impl Candles {
         out: &mut impl FnMut(Item),
     ) {
         self.on_input(recv_unix_ns, out);
+        if self.moment.unix_ns != recv_unix_ns {
+            self.moment = Moment::new(recv_unix_ns, self.rules.grace_ns);
+        }
         self.counts.packets += 1;
         let token = packet.instrument_token();
         let at = match self.index.get(token) {
@@ -204,11 +213,15 @@ impl Candles {
             rules: &self.rules,
             sessions: &self.sessions,
             since_unix_ns: self.since_unix_ns,
+            at: &self.moment,
         };
         if let Some(instrument) = self.instruments.get_mut(at) {
             let now = Snapshot::of(packet);
-            instrument.on_packet(now, (source, recv_unix_ns), feed, &mut self.counts, out);
-            if self.rules.live {
+            if instrument.on_usual_packet(&now, source, feed, &mut self.counts) {
+                return;
+            }
+            let has_new_bar = instrument.on_packet(now, source, feed, &mut self.counts, out);
+            if has_new_bar && self.rules.live {
                 let due = instrument.next_due_ns(&self.rules).unwrap_or(u64::MAX);
                 self.due_unix_ns = self.due_unix_ns.min(due);
             }
@@ -289,9 +302,8 @@ impl Candles {
     /// Ends all bars at the time of the last input, and passes on those that were not passed on.
     /// Returns the counts.
     pub fn finish(mut self, out: &mut impl FnMut(Item)) -> Counts {
-        let now = self.last_input_unix_ns.unwrap_or(0);
         for instrument in &mut self.instruments {
-            instrument.finish(now, &self.rules, out);
+            instrument.finish(self.last_input_unix_ns, &self.rules, out);
         }
         self.counts
     }
@@ -334,16 +346,21 @@ impl Candles {
 
     /// Notes since when there is input on this day. In a recording, bars of earlier days can no
     /// longer change: a trade of the day before is placed by its time of arrival.
+    #[inline]
     fn on_input(&mut self, now_unix_ns: u64, out: &mut impl FnMut(Item)) {
-        let is_new = |last| Day::at_unix_ns(last) < Day::at_unix_ns(now_unix_ns);
-        if self.last_input_unix_ns.is_none_or(is_new) {
-            self.since_unix_ns = now_unix_ns;
-            if !self.rules.live {
-                for instrument in &mut self.instruments {
-                    instrument.finish(now_unix_ns, &self.rules, out);
-                }
+        if now_unix_ns >= self.next_day_unix_ns {
+            self.start_day(now_unix_ns, out);
+        }
+        self.last_input_unix_ns = self.last_input_unix_ns.max(now_unix_ns);
+    }
+
+    fn start_day(&mut self, now_unix_ns: u64, out: &mut impl FnMut(Item)) {
+        self.since_unix_ns = now_unix_ns;
+        self.next_day_unix_ns = Moment::new(now_unix_ns, 0).next_day_unix_ns();
+        if !self.rules.live {
+            for instrument in &mut self.instruments {
+                instrument.finish(now_unix_ns, &self.rules, out);
             }
         }
-        self.last_input_unix_ns = self.last_input_unix_ns.max(Some(now_unix_ns));
     }
 }

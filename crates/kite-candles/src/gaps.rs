@@ -51,6 +51,7 @@ impl Gaps {
     }
 
     /// Returns whether a stretch has started and not ended.
+    #[inline]
     pub(crate) fn is_open(&self) -> bool {
         self.open.is_some()
     }

@@ -62,6 +62,7 @@ impl Grid {
     }
 
     /// Returns when the pre-open starts, in Unix seconds.
+    #[inline]
     pub(crate) fn pre_open_s(self, day: Day, session: Session) -> i64 {
         day.start_unix_s() + i64::from(session.pre_open_s())
     }

@@ -11,6 +11,7 @@ use crate::flags::Flags;
 use crate::gaps::Gaps;
 use crate::grid::Slot;
 use crate::kept::{KeptBars, Rules};
+use crate::moment::Moment;
 use crate::session::{Session, Sessions};
 use crate::snapshot::{Arrival, Seen, Snapshot};
 use crate::trade::Trade;
@@ -24,6 +25,8 @@ pub(crate) struct Feed<'a> {
     pub(crate) sessions: &'a Sessions,
     /// Since when there was input on this day, in Unix nanoseconds.
     pub(crate) since_unix_ns: u64,
+    /// When the packet arrived.
+    pub(crate) at: &'a Moment,
 }
 
 /// The state of an instrument.
@@ -73,55 +76,125 @@ impl Instrument {
         self.kept.so_far(&self.gaps)
     }
 
+    /// Handles a packet of a recording if it is one of the many that no rule but those of volume and
+    /// price concerns: with all fields, in order, of the newest bar, and without a new extreme.
+    /// Returns `false` for any other, which [`Instrument::on_packet`] handles.
+    ///
+    /// It takes a third of the time. A property test compares it with live bars, which do without.
+    #[inline]
+    pub(crate) fn on_usual_packet(
+        &mut self,
+        now: &Snapshot,
+        source: u32,
+        feed: Feed<'_>,
+        counts: &mut Counts,
+    ) -> bool {
+        let (at, rules) = (feed.at, feed.rules);
+        let is_exception = rules.live || rules.fill || self.after_gap || self.needs_baseline;
+        if is_exception || self.source != source || self.gaps.is_open() {
+            return false;
+        }
+        let (Some(seen), Some(kept)) = (&mut self.seen, self.kept.newest_mut()) else {
+            return false;
+        };
+        let (Some(volume), Some(traded_s), Some(exchange_s)) =
+            (now.volume, now.traded_s, now.exchange_s)
+        else {
+            return false;
+        };
+        let (Some(before), Some(exchange_before)) = (seen.volume, seen.exchange_s) else {
+            return false;
+        };
+        let are_times_plain = at.is_today(exchange_s)
+            && exchange_s >= exchange_before
+            && u64::from(exchange_s.max(traded_s)) <= at.latest_s
+            && kept.has(traded_s.into())
+            && at.is_today(traded_s);
+        let is_usual = seen.volume_day == Some(at.day)
+            && self.hours.is_some_and(|(day, session)| day == at.day && session.is_some())
+            && volume >= before
+            && volume > 0
+            && now.extremes.is_some()
+            && now.extremes == seen.extremes;
+        if !are_times_plain || !is_usual {
+            return false;
+        }
+        seen.last_price = now.last_price;
+        (seen.volume, seen.traded_s, seen.exchange_s) = (now.volume, now.traded_s, now.exchange_s);
+        seen.at_unix_ns = (u64::from(exchange_s) * NS_PER_S).min(at.unix_ns);
+        self.recv_unix_ns = at.unix_ns;
+        let rise = u64::from(volume - before);
+        let bar = &mut kept.bar;
+        if rise > 0 {
+            counts.trades += 1;
+            counts.volume = counts.volume.saturating_add(rise);
+            let price = Price::new(now.last_price, Segment::of_token(self.token));
+            bar.close = price;
+            // Prices of one instrument have the same decimals.
+            if price.raw() > bar.high.raw() {
+                bar.high = price;
+            }
+            if price.raw() < bar.low.raw() {
+                bar.low = price;
+            }
+            bar.packets = bar.packets.saturating_add(1);
+            bar.last_recv_unix_ns = at.unix_ns;
+            bar.volume = Some(bar.volume.unwrap_or(0).saturating_add(rise));
+            bar.flags.set_if(Flags::LATE, at.unix_ns >= rules.due_ns(bar.end));
+        }
+        let is_within = (bar.start.unix_ns()..bar.end.unix_ns()).contains(&at.unix_ns);
+        if rise > 0 || is_within {
+            bar.open_interest = now.open_interest.or(bar.open_interest);
+        }
+        true
+    }
+
+    /// Handles a packet. Returns whether it may have made a bar, which ends some time.
     pub(crate) fn on_packet(
         &mut self,
         mut now: Snapshot,
-        (source, recv_unix_ns): (u32, u64),
+        source: u32,
         feed: Feed<'_>,
         counts: &mut Counts,
         out: &mut impl FnMut(Item),
-    ) {
+    ) -> bool {
+        let Moment { unix_ns: recv_unix_ns, unix_s: recv_s, day, latest_s, .. } = *feed.at;
         self.advance(recv_unix_ns, feed.rules, out);
-        let day = Day::at_unix_ns(recv_unix_ns);
         let session = self.start_day(day, feed);
-        // A time that is later than the grace allows is wrong, or our clock is.
-        let latest_s = recv_unix_ns.saturating_add(feed.rules.grace_ns) / NS_PER_S;
         let is_past = |at: &u32| u64::from(*at) <= latest_s;
         (now.traded_s, now.exchange_s) =
             (now.traded_s.filter(is_past), now.exchange_s.filter(is_past));
         if self.is_behind(&now, (source, recv_unix_ns), day, feed.rules) {
             counts.out_of_order += 1;
-            return;
+            return false;
         }
         if self.gaps.is_open() {
             self.kept.change_gaps(&mut self.gaps, |gaps| gaps.close(recv_unix_ns));
         }
         if self.is_older(&now) {
             counts.out_of_order += 1;
-            return;
+            return false;
         }
         (self.source, self.recv_unix_ns) = (source, recv_unix_ns);
         let first_s = session.map(|session| feed.rules.grid.pre_open_s(day, session));
-        let recv_s = recv_unix_ns / NS_PER_S;
         let has_started =
             first_s.is_some_and(|first_s| i64::try_from(recv_s).is_ok_and(|at| at >= first_s));
-        let arrival = Arrival { day, has_started };
-        let is_today = |at: &u32| Day::at_unix_s((*at).into()) == day;
-        let at_unix_ns = now
-            .exchange_s
-            .filter(is_today)
-            .map_or(recv_unix_ns, |at| (u64::from(at) * NS_PER_S).min(recv_unix_ns));
+        let traded_day = now.traded_s.map(|at| feed.at.day_of(at));
+        let arrival = Arrival { day, traded_day, has_started };
+        let exchange_s = now.exchange_s.filter(|at| feed.at.is_today(*at));
+        let at_unix_ns =
+            exchange_s.map_or(recv_unix_ns, |at| (u64::from(at) * NS_PER_S).min(recv_unix_ns));
         let Some(seen) = self.seen.as_mut().filter(|_| !self.needs_baseline) else {
             self.seen = Some(Seen::first(&now, arrival, at_unix_ns));
             (self.since_unix_ns, self.after_gap) = (recv_unix_ns, false);
             self.needs_baseline = false;
             counts.baselines += 1;
             self.on_open_interest(&now, recv_unix_ns);
-            return;
+            return false;
         };
         let before_unix_ns = seen.at_unix_ns;
         let change = seen.update(&now, arrival, at_unix_ns);
-        let traded_s = now.traded_s.filter(is_today);
+        let traded_s = now.traded_s.filter(|_| traded_day == Some(day));
         let trade = Trade {
             change,
             price: now.last_price,
@@ -131,12 +204,14 @@ impl Instrument {
             by_arrival: traded_s.is_none(),
             is_snapshot: core::mem::take(&mut self.after_gap),
         };
+        let mut has_new_bar = false;
         if change.is_trade() {
             let traded_s = traded_s.map_or(recv_s, u64::from);
-            self.on_trade(trade, traded_s, (day, session), feed.rules, counts, out);
+            has_new_bar = self.on_trade(trade, traded_s, (day, session), feed.rules, counts, out);
         }
         self.on_open_interest(&now, recv_unix_ns);
         self.kept.settle(recv_unix_ns, feed.rules, &self.gaps, out);
+        has_new_bar
     }
 
     /// Fills and passes on the bars that have ended.
@@ -234,6 +309,7 @@ impl Instrument {
 
     /// Returns the session of a day. The first packet of a day is compared with what was seen before
     /// only if there was input since trading could start.
+    #[inline]
     fn start_day(&mut self, day: Day, feed: Feed<'_>) -> Option<Session> {
         if let Some((known, session)) = self.hours
             && known == day
@@ -250,6 +326,7 @@ impl Instrument {
     }
 
     /// Returns whether the state of a packet is older than one that was seen.
+    #[inline]
     fn is_older(&self, now: &Snapshot) -> bool {
         let before = self.seen.and_then(|seen| seen.exchange_s);
         now.exchange_s.is_some_and(|now| before.is_some_and(|before| now < before))
@@ -257,6 +334,7 @@ impl Instrument {
 
     /// Returns whether a packet of another source than the last one shows an older state. Without
     /// an exchange timestamp only the volume and the times of arrival show it.
+    #[inline]
     fn is_behind(
         &self,
         now: &Snapshot,
@@ -281,6 +359,7 @@ impl Instrument {
         }
     }
 
+    /// Adds a trade to its bar. Returns whether it may have made one.
     fn on_trade(
         &mut self,
         mut trade: Trade,
@@ -289,16 +368,24 @@ impl Instrument {
         rules: &Rules,
         counts: &mut Counts,
         out: &mut impl FnMut(Item),
-    ) {
+    ) -> bool {
         let volume = trade.volume();
+        let price = self.price(trade.price);
         counts.trades += 1;
         counts.volume = counts.volume.saturating_add(volume);
+        // Nearly every trade is one of the newest bar, which spares computing its bar.
+        if let Some(kept) = self.kept.newest_mut()
+            && kept.has(traded_s)
+        {
+            trade.add_to(kept, price, rules);
+            return false;
+        }
         let Some((session, slot)) =
             session.and_then(|session| Some((session, rules.grid.slot(day, session, traded_s)?)))
         else {
-            return counts.add_outside(volume);
+            counts.add_outside(volume);
+            return false;
         };
-        let price = self.price(trade.price);
         if self.put(&trade, slot, (day, session), rules, out).is_none() {
             // Its bar is older than all that are kept: its time of arrival decides.
             trade.by_arrival = true;
@@ -314,6 +401,7 @@ impl Instrument {
                 }
             }
         }
+        true
     }
 
     /// Adds a trade to the bar of a slot; `None` if the bar is too old.
@@ -369,6 +457,7 @@ impl Instrument {
     }
 
     /// Sets the open interest of the bar in which a packet arrived.
+    #[inline]
     fn on_open_interest(&mut self, now: &Snapshot, recv_unix_ns: u64) {
         let Some(kept) = self.kept.newest_mut() else { return };
         let within = kept.bar.start.unix_ns()..kept.bar.end.unix_ns();
@@ -378,6 +467,7 @@ impl Instrument {
         }
     }
 
+    #[inline]
     fn price(&self, raw: i32) -> Price {
         Price::new(raw, Segment::of_token(self.token))
     }

@@ -1,5 +1,6 @@
 //! The newest bars of one instrument, which packets can still change.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use kite_wire::{Price, UnixSeconds};
@@ -27,6 +28,7 @@ pub(crate) struct Rules {
 
 impl Rules {
     /// Returns when a bar has ended and packets for it are late, in Unix nanoseconds.
+    #[inline]
     pub(crate) fn due_ns(&self, end: UnixSeconds) -> u64 {
         end.unix_ns().saturating_add(self.grace_ns)
     }
@@ -41,7 +43,7 @@ pub(crate) struct Kept {
     /// Time without a feed in stretches that have ended.
     missed_ns: u64,
     /// The state that was passed on last.
-    passed_on: Option<Bar>,
+    passed_on: Option<Box<Bar>>,
     /// Whether the bar may differ from that state.
     pub(crate) touched: bool,
 }
@@ -56,13 +58,25 @@ impl Kept {
         bar
     }
 
+    /// Returns whether the bar has a second.
+    #[inline]
+    pub(crate) fn has(&self, unix_s: u64) -> bool {
+        (u64::from(self.bar.start.get())..u64::from(self.bar.end.get())).contains(&unix_s)
+    }
+
     /// Passes on the bar if it differs from what was passed on last.
     fn pass_on(&mut self, gaps: &Gaps, out: &mut impl FnMut(Item)) {
         self.touched = false;
         let bar = self.so_far(gaps);
-        match self.passed_on.replace(bar) {
-            None => out(Item::Bar(bar)),
-            Some(before) if before != bar => out(Item::Correction(bar)),
+        match &mut self.passed_on {
+            None => {
+                self.passed_on = Some(Box::new(bar));
+                out(Item::Bar(bar));
+            }
+            Some(before) if **before != bar => {
+                **before = bar;
+                out(Item::Correction(bar));
+            }
             Some(_) => {}
         }
     }
@@ -75,6 +89,7 @@ pub(crate) struct KeptBars {
 }
 
 impl KeptBars {
+    #[inline]
     pub(crate) fn newest(&self) -> Option<&Kept> {
         self.bars.last()
     }
@@ -84,6 +99,7 @@ impl KeptBars {
         self.bars.iter().map(|kept| kept.so_far(gaps))
     }
 
+    #[inline]
     pub(crate) fn newest_mut(&mut self) -> Option<&mut Kept> {
         self.bars.last_mut()
     }

@@ -38,6 +38,7 @@ mod instrument;
 mod kept;
 #[cfg(feature = "manager")]
 mod live;
+mod moment;
 mod recorded;
 mod session;
 mod snapshot;

@@ -27,6 +27,7 @@ pub(crate) struct Extremes {
 }
 
 impl Snapshot {
+    #[inline]
     pub(crate) fn of(packet: Packet<'_>) -> Self {
         let last_price = packet.last_price().raw();
         let volume = packet.volume();
@@ -48,11 +49,6 @@ impl Snapshot {
         let (traded_s, exchange_s) = (traded.map(|at| at.get()), exchange.map(|at| at.get()));
         Self { last_price, volume, extremes, open_interest, traded_s, exchange_s }
     }
-
-    /// Returns the day of the last trade.
-    pub(crate) fn traded_day(&self) -> Option<Day> {
-        self.traded_s.map(|traded_s| Day::at_unix_s(traded_s.into()))
-    }
 }
 
 /// What is known of an instrument from its packets so far.
@@ -73,6 +69,8 @@ pub(crate) struct Seen {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Arrival {
     pub(crate) day: Day,
+    /// The day of the packet's last trade.
+    pub(crate) traded_day: Option<Day>,
     /// Whether the day's trading or pre-open had started, so that volumes are those of the day.
     pub(crate) has_started: bool,
 }
@@ -105,6 +103,7 @@ pub(crate) struct Change {
 impl Change {
     /// Returns whether something was traded (of an index: whether there is a new value). A change
     /// of depth or of open interest alone is none.
+    #[inline]
     pub(crate) fn is_trade(&self) -> bool {
         match self.traded {
             Traded::Volume(_) | Traded::Fell => true,
@@ -114,6 +113,7 @@ impl Change {
         }
     }
 
+    #[inline]
     pub(crate) fn has_extreme(&self) -> bool {
         self.new_high.is_some() || self.new_low.is_some()
     }
@@ -122,19 +122,21 @@ impl Change {
 impl Seen {
     /// Starts with an instrument's first packet.
     pub(crate) fn first(now: &Snapshot, arrival: Arrival, at_unix_ns: u64) -> Self {
-        Self {
+        let mut seen = Self {
             last_price: now.last_price,
             volume: now.volume,
-            volume_day: now.traded_day(),
+            volume_day: arrival.traded_day,
             extremes: now.extremes,
             traded_s: now.traded_s,
             exchange_s: now.exchange_s,
             at_unix_ns,
-        }
-        .on_day(now.volume.is_some_and(|volume| volume == 0), arrival)
+        };
+        seen.on_day(now.volume.is_some_and(|volume| volume == 0), arrival);
+        seen
     }
 
     /// Compares with the next packet, and remembers it.
+    #[inline]
     pub(crate) fn update(&mut self, now: &Snapshot, arrival: Arrival, at_unix_ns: u64) -> Change {
         let traded = self.traded(now, arrival);
         let before = match traded {
@@ -152,8 +154,8 @@ impl Seen {
         let new_low = now.extremes.filter(|_| new(|before, now| now.low < before.low));
         let moved = now.last_price != self.last_price
             || now.traded_s.is_some_and(|at| self.traded_s.is_some_and(|before| at > before));
-        self.remember(now, before, at_unix_ns);
-        *self = self.on_day(matches!(traded, Traded::NewDay(_) | Traded::Volume(_)), arrival);
+        self.remember(now, before, arrival, at_unix_ns);
+        self.on_day(matches!(traded, Traded::NewDay(_) | Traded::Volume(_)), arrival);
         Change {
             traded,
             new_high: new_high.map(|extremes| extremes.high),
@@ -162,12 +164,19 @@ impl Seen {
         }
     }
 
-    fn remember(&mut self, now: &Snapshot, extremes: Option<Extremes>, at_unix_ns: u64) {
+    #[inline]
+    fn remember(
+        &mut self,
+        now: &Snapshot,
+        extremes: Option<Extremes>,
+        arrival: Arrival,
+        at_unix_ns: u64,
+    ) {
         self.last_price = now.last_price;
         self.volume = now.volume.or(self.volume);
         if now.volume.is_some() {
             // Never an earlier day: a state from an old cache must not make the next one a new day.
-            self.volume_day = self.volume_day.max(now.traded_day());
+            self.volume_day = self.volume_day.max(arrival.traded_day);
         }
         // Before the first trade of a day, high and low are those of the day before.
         self.extremes = now.extremes.or(extremes).filter(|_| now.volume != Some(0));
@@ -177,18 +186,19 @@ impl Seen {
     }
 
     /// A volume that was seen to change belongs to the day of arrival, once that day has started.
-    fn on_day(mut self, changed: bool, arrival: Arrival) -> Self {
+    #[inline]
+    fn on_day(&mut self, changed: bool, arrival: Arrival) {
         if changed && arrival.has_started {
             self.volume_day = Some(arrival.day);
         }
-        self
     }
 
+    #[inline]
     fn traded(&self, now: &Snapshot, arrival: Arrival) -> Traded {
         let Some(volume) = now.volume else { return Traded::NotCarried };
         let Some(before) = self.volume else { return Traded::Nothing };
         let is_earlier_day = self.volume_day.is_some_and(|day| day < arrival.day);
-        let is_of_today = match now.traded_day() {
+        let is_of_today = match arrival.traded_day {
             Some(traded) => traded == arrival.day,
             None => arrival.has_started,
         };

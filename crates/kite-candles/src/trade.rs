@@ -23,6 +23,7 @@ pub(crate) struct Trade {
 
 impl Trade {
     /// Returns the volume traded since the packet before.
+    #[inline]
     pub(crate) fn volume(&self) -> u64 {
         match self.change.traded {
             Traded::Volume(volume) | Traded::NewDay(volume) => volume.into(),
@@ -31,6 +32,7 @@ impl Trade {
     }
 
     /// Adds the trade to a bar, with its price in the instrument's unit.
+    #[inline]
     pub(crate) fn add_to(&self, kept: &mut Kept, price: Price, rules: &Rules) {
         let due_ns = rules.due_ns(kept.bar.end);
         kept.touched = true;
@@ -57,6 +59,7 @@ impl Trade {
         bar.flags.set_if(Flags::LATE, self.recv_unix_ns >= due_ns);
     }
 
+    #[inline]
     fn add_extremes(&self, bar: &mut Bar, price: Price) {
         let mut is_seen_here = true;
         let mut of_day = |raw: Option<i32>| match raw {
