@@ -1,13 +1,16 @@
 """Measures what a tick costs a Python program, beside the client that programs are written for.
 
     python python/benches/ticks.py                        # conversion of a frame
-    python python/benches/ticks.py feed KITE [SECONDS]    # 9,000 instruments through on_ticks
+    python python/benches/ticks.py feed KITE [SECONDS]    # 9,000 instruments
 
 Needs this package built for release (`pip install ./python`) and `kiteconnect==5.2.2`. The first
 compares, per full tick, in alternating rounds and after pauses: kiteconnect; this package; and a Python function
-that makes the same dict by a literal from numbers that are ready. The second starts `kite sim` with
-two updates per second of each instrument in full mode, and prints the CPU time and memory of each
-client's process. kiteconnect gets three tickers, since it sends all instruments on one socket.
+that makes the same dict by a literal from numbers that are ready. In the same rounds, what a batch of
+a stream costs, from the frame on: one attribute of each tick, three columns for Arrow, all columns,
+and an array of numpy. The second starts `kite sim` with two updates per second of each instrument in
+full mode, and prints the CPU time and memory of each client's process: through on_ticks, and through
+a stream of which one attribute is read. kiteconnect gets three tickers, since it sends all
+instruments on one socket.
 """
 
 import datetime
@@ -99,6 +102,7 @@ def conversion():
     }
     results = [repr(way()) for way in ways.values()]
     assert len(set(results)) == 1
+    ways |= of_a_batch(frame, [n[1] / 100.0 for n in numbers])
     taken = {name: [] for name in ways}
     for _ in range(ROUNDS):
         for name, way in ways.items():
@@ -107,12 +111,41 @@ def conversion():
                 way()
             taken[name].append((time.perf_counter_ns() - start) / 10 / PACKETS)
     for name, rounds in taken.items():
-        print(f"{name:12} {min(rounds):8.0f} ns, median {statistics.median(rounds):8.0f}")
+        print(f"{name:13} {min(rounds):8.0f} ns, median {statistics.median(rounds):8.0f}")
     for name, way in ways.items():
         rounds = [after_a_pause(way) for _ in range(ROUNDS)]
-        print(f"{name:12} {statistics.median(rounds):8.0f} ns once every {PAUSE_S * 1e3:.0f} ms")
+        print(f"{name:13} {statistics.median(rounds):8.0f} ns once every {PAUSE_S * 1e3:.0f} ms")
     lit, ours, official = (min(taken[it]) for it in ("a literal", "kiteticker", "kiteconnect"))
     print(f"kiteticker is {ours / lit:.2f} of a literal and 1/{official / ours:.1f} of kiteconnect")
+
+
+def of_a_batch(frame, prices):
+    """Returns what a program does with a batch; first compares what it finds."""
+    import numpy
+
+    import kiteticker
+
+    columns = ["recv_time", "instrument_token", "last_price"]
+
+    def attribute():
+        return [tick.last_price for tick in kiteticker.Batch([frame])]
+
+    def by_index():
+        batch = kiteticker.Batch([frame])
+        return [batch[number].last_price for number in range(len(batch))]
+
+    def array():
+        (run,) = kiteticker.Batch([frame]).runs("full")
+        return numpy.frombuffer(run, kiteticker.FULL_DTYPE)["last_price"] / 100
+
+    assert attribute() == by_index() == array().tolist() == prices
+    return {
+        "one field": attribute,
+        "by index": by_index,
+        "three columns": lambda: kiteticker.Batch([frame]).table(columns).__arrow_c_array__(),
+        "all columns": lambda: kiteticker.Batch([frame]).__arrow_c_array__(),
+        "numpy": array,
+    }
 
 
 # Between two frames of a feed with 60 frames per second.
@@ -131,7 +164,7 @@ TOKENS = [(number + 1) * 256 + 1 for number in range(9_000)]
 
 
 def feed(kite, seconds):
-    for package in ("kiteconnect", "kiteticker"):
+    for package in ("kiteconnect", "kiteticker", "stream"):
         line = [kite, "sim", "--json", "--rate", "2"]
         sim = subprocess.Popen(line, stdout=subprocess.PIPE, text=True)
         try:
@@ -146,9 +179,34 @@ def feed(kite, seconds):
 
 def client(package, root, access_token, api_key, seconds):
     """Counts ticks for a time, after all instruments have ticked."""
+    seen, counts, ready = set(), [0, 0], threading.Event()
+    if package == "stream":
+        reading = (root, access_token, api_key, seen, counts, ready)
+        threading.Thread(target=read_stream, args=reading, daemon=True).start()
+    else:
+        call_back(package, root, access_token, api_key, seen, counts, ready)
+    measure(package, seconds, seen, counts, ready)
+
+
+def read_stream(root, access_token, api_key, seen, counts, ready):
+    import kiteticker
+
+    wanted = dict.fromkeys(TOKENS, "full")
+    last = {}
+    for batch in kiteticker.Stream(api_key, access_token, wanted, root=root):
+        for tick in batch:
+            last[0] = tick.last_price
+        counts[0] += len(batch)
+        counts[1] += len(batch.frames)
+        if not ready.is_set():
+            seen.update(it.instrument_token for it in batch if it.mode == "full")
+            if len(seen) == len(TOKENS):
+                ready.set()
+
+
+def call_back(package, root, access_token, api_key, seen, counts, ready):
     ticker_class = __import__(package).KiteTicker
     groups = [TOKENS] if package == "kiteticker" else [TOKENS[at::3] for at in range(3)]
-    seen, counts, ready = set(), [0, 0], threading.Event()
 
     def on_ticks(ws, ticks):
         counts[0] += len(ticks)
@@ -163,6 +221,9 @@ def client(package, root, access_token, api_key, seconds):
         kws.on_ticks = on_ticks
         kws.on_connect = lambda ws, _, group=group: (ws.subscribe(group), ws.set_mode("full", group))
         kws.connect(threaded=True)
+
+
+def measure(package, seconds, seen, counts, ready):
     assert ready.wait(60), len(seen)
     ticks, frames = counts
     cpu, wall = time.process_time(), time.monotonic()

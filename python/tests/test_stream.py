@@ -10,6 +10,7 @@ from itertools import pairwise
 import pytest
 
 from kiteticker import (
+    Batch,
     Depth,
     KiteTicker,
     Replay,
@@ -167,6 +168,7 @@ def test_dicts_are_those_of_on_ticks(tmp_path):
     assert repr(found) == repr(expected)
     assert {tick["instrument_token"] for tick in found} == set(MODES)
     frames = [frame for batch in batches for frame in batch.frames]
+    assert Batch(frames).to_dicts() == expected
     assert [tick for frame in frames for tick in parse(bytes(frame))] == expected
     times = [time for batch in batches for time in batch.recv_unix_ns]
     assert len(times) == len(frames)
@@ -410,6 +412,20 @@ def test_times_are_in_the_zone_that_was_chosen(kite_sim):
 def test_settings_that_cannot_work_raise(instruments, arguments, error, words):
     with pytest.raises(error, match=words):
         Stream("key", "token", instruments, **arguments)
+
+
+def test_frames_that_were_kept_are_a_batch_again(kite_sim):
+    zone = datetime.timezone.utc
+    with stream_of(kite_sim, {INFY: "full"}, tz=zone) as stream:
+        frames = next(stream).frames
+    again = Batch([bytes(frame) for frame in frames], tz=zone)
+    assert [tick.last_price for tick in again] == [tick.last_price for tick in Batch(frames)]
+    assert again[0].recv_time.tzinfo is zone
+    assert len(Batch([])) == 0
+    with pytest.raises(ValueError, match="damaged after 0 whole packets"):
+        Batch([bytes(frames[0])[:-1]])
+    with pytest.raises(TypeError):
+        Batch(["text"])
 
 
 def test_a_token_is_shown_nowhere(kite_sim):

@@ -156,9 +156,17 @@ class Batch:
     """What a stream has received since the batch before: ticks, in the order of each connection, and
     what is missing. A batch may have no ticks, if it reports a loss.
 
-    Connections are decoded where they are read. A batch keeps the memory that the sockets were read into.
+    Ticks are decoded where they are read. A batch keeps the memory that the sockets were read into.
+    It is a table too: `polars.DataFrame(batch)`, `pyarrow.table(batch)`, with the columns of
+    docs/export.md.
+
+    `Batch(frames)` is a batch of frames that a program has kept, received now. Raises ValueError for
+    a damaged one.
     """
 
+    def __new__(
+        cls, frames: Sequence[bytes | memoryview], tz: tzinfo | None = None
+    ) -> Batch: ...
     def __len__(self) -> int: ...
     @overload
     def __getitem__(self, index: int, /) -> Tick: ...

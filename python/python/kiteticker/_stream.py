@@ -15,7 +15,7 @@ from types import SimpleNamespace
 from typing import Any, ClassVar, Literal, Self, SupportsIndex, TypeAlias, TypeVar
 
 from ._credentials import Credentials
-from ._native import Batch, Listener, Connections
+from ._native import Batch, Connections, Listener
 from ._receiver import Receiver
 from ._tokens import tokens_of
 from ._waiting import Steps, run, run_async
@@ -124,7 +124,9 @@ class Stream(Receiver[Batch]):
         )
         if connections is None:
             connections = min(max(1, -(-len(wanted) // PER_CONNECTION)), MAX_CONNECTIONS)
-        self._native = Connections(api_key, credentials.token(), connections, tz, instruments_file, settings)
+        self._native = Connections(
+            api_key, credentials.token(), connections, tz, instruments_file, settings
+        )
         super().__init__(self._native)
         self._native.subscribe([(token, wanted[key]) for key, token in tokens.items()])
         # Looked up when the stream is opened.

@@ -5,10 +5,10 @@ use std::sync::{Arc, OnceLock};
 
 use arrow_array::RecordBatch;
 use bytes::Bytes;
-use kite_conn::Gap;
-use kite_manager::{StreamItem, TaggedBatch};
+use kite_conn::{Gap, Stamp};
+use kite_manager::{AccountId, StreamItem, TaggedBatch};
 use kite_wire::tape::{Received, Source};
-use kite_wire::{Packet, PacketKind};
+use kite_wire::{Packet, PacketKind, TickBatch};
 use pyo3::exceptions::{PyIndexError, PyOverflowError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyDict, PyList, PyMemoryView, PySlice};
@@ -157,6 +157,24 @@ impl Batch {
 
 #[pymethods]
 impl Batch {
+    /// Creates a batch of frames that a program has kept.
+    #[new]
+    #[pyo3(signature = (frames, tz = None))]
+    fn of_frames(
+        py: Python<'_>,
+        frames: Vec<pyo3_bytes::PyBytes>,
+        tz: Option<Py<PyAny>>,
+    ) -> PyResult<Self> {
+        let mut batch = Self::new(&Shown::new(py, tz)?);
+        for (number, frame) in (1..).zip(frames) {
+            let ticks = TickBatch::new(frame.into_inner());
+            let ticks = ticks.map_err(|error| PyValueError::new_err(error.to_string()))?;
+            let received = kite_conn::Batch::new(ticks, Stamp::now(), 1, number);
+            batch.add_frame(TaggedBatch::new(AccountId::default(), 0, received));
+        }
+        Ok(batch)
+    }
+
     fn __len__(&self) -> usize {
         self.ticks
     }
