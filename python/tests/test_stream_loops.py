@@ -228,9 +228,20 @@ print(asyncio.run(main()))
 """
         assert cell(nested) == ("ok", "ltp\n")
         for endless in ("while True: next(stream)", "while True: await anext(stream)"):
-            interrupting = threading.Timer(0.5, manager.interrupt_kernel)
+            replied = threading.Event()
+
+            def interrupt(replied=replied):
+                # An interrupt that comes before the cell is ignored.
+                while not replied.wait(0.5):
+                    manager.interrupt_kernel()
+
+            interrupting = threading.Thread(target=interrupt)
             interrupting.start()
-            status, printed = cell(endless)
+            try:
+                status, printed = cell(endless)
+            finally:
+                replied.set()
+                interrupting.join()
             assert status == "error"
             assert "KeyboardInterrupt" in printed or "CancelledError" in printed
         assert cell("print((await anext(stream))[0].mode)") == ("ok", "ltp\n")
