@@ -1,10 +1,12 @@
-"""Measures reading a tape into polars, beside reading the same rows from Parquet.
+"""Measures Arrow tables: reading a tape into polars, beside reading the same rows from Parquet, and
+the columns of a live batch.
 
     python python/benches/tape.py KITE [TAPES]    # without TAPES: a minute of the simulator
 
 Needs this package built for release (`pip install ./python`), `polars` and the built command KITE.
 The Parquet file is written by `kite export` first; the frames are compared. Reading is repeated in
-alternating rounds, of which the fastest counts; the files are in the page cache.
+alternating rounds, of which the fastest counts, and the one that took the least CPU time of all
+threads; the files are in the page cache.
 """
 
 import subprocess
@@ -15,7 +17,7 @@ from pathlib import Path
 
 import polars as pl
 
-from kiteticker import Tape
+from kiteticker import Sim, Stream, Tape
 
 ROUNDS = 5
 SOME = ["instrument_token", "last_price", "volume"]
@@ -43,21 +45,45 @@ def measure(tape, file, floats):
         "three columns, tape": lambda: pl.DataFrame(tape.ticks(columns=SOME, prices="float")),
         "three columns, Parquet": lambda: pl.read_parquet(floats, columns=SOME),
     }
-    taken = {name: [] for name in ways}
     assert ways["all columns, tape"]().equals(ways["all columns, Parquet"]())
     rows = len(ways["three columns, tape"]())
     size, parquet = sum(path.stat().st_size for path in tape.files), file.stat().st_size
     print(f"{rows:,} ticks; {size / rows:.0f} bytes each on the tape, {parquet / rows:.0f} in Parquet")
-    for _ in range(ROUNDS):
+    compare(ways, rows, ROUNDS)
+
+
+def live():
+    """Measures the columns of one batch of full ticks, without what a consumer makes of them."""
+    instruments = dict.fromkeys(range(0x101, 0x101 + 3000 * 256, 256), "full")
+    with Sim(rate=5) as sim, Stream(sim.api_key, sim.access_token, instruments, root=sim.root) as stream:
+        while True:
+            time.sleep(1)
+            batch = stream.receive(10)
+            if len(batch) > 2_000 and {tick.mode for tick in batch} == {"full"}:
+                break
+    print(f"a live batch of {len(batch):,} full ticks")
+    tables = {
+        "three columns, floats": batch.table(SOME, prices="float"),
+        "all columns, floats": batch.table(prices="float"),
+        "all columns": batch.table(),
+    }
+    compare({name: table.__arrow_c_array__ for name, table in tables.items()}, len(batch), 200)
+
+
+def compare(ways, rows, rounds):
+    taken = {name: [] for name in ways}
+    for _ in range(rounds):
         for name, way in ways.items():
-            start = time.perf_counter_ns()
+            wall, cpu = time.perf_counter_ns(), time.process_time_ns()
             way()
-            taken[name].append((time.perf_counter_ns() - start) / rows)
-    for name, rounds in taken.items():
-        print(f"{name:30} {min(rounds):7.1f} ns per tick, median {sorted(rounds)[ROUNDS // 2]:7.1f}")
+            taken[name].append((time.perf_counter_ns() - wall, time.process_time_ns() - cpu))
+    for name, times in taken.items():
+        wall, cpu = (min(each) / rows for each in zip(*times, strict=True))
+        print(f"{name:30} {wall:7.1f} ns per tick, {cpu:7.1f} of CPU")
 
 
 if __name__ == "__main__":
     if len(sys.argv) not in (2, 3):
         sys.exit(__doc__)
+    live()
     main(*sys.argv[1:])
