@@ -187,17 +187,23 @@ fn seek(directory: &Path) -> Result<(), Box<dyn Error>> {
     let reel = Reel::open([directory])?;
     let (from, to) = reel.span().ok_or("no records")?;
     let mut times = Vec::new();
+    let cpu = process_cpu_s();
     for n in 0..SEEKS {
         let start = Instant::now();
         let found = reel.seek(from + (to - from) / SEEKS * n).next().ok_or("no record")??;
         times.push((start.elapsed().as_secs_f64() * 1e3, found.recv_unix_ns()));
     }
+    let cpu_s = process_cpu_s().zip(cpu).map(|(now, then)| now - then);
     times.sort_by(|a, b| a.0.total_cmp(&b.0));
-    println!(
+    print!(
         "  first record after a seek: {:.1} ms in the median, {:.1} ms at most",
         times[times.len() / 2].0,
         times[times.len() - 1].0
     );
+    match cpu_s {
+        Some(cpu_s) => println!(", CPU {:.1} ms each", cpu_s * 1e3 / SEEKS as f64),
+        None => println!(),
+    }
     Ok(())
 }
 
@@ -216,7 +222,11 @@ fn read(directory: &Path, threads: usize) -> Result<(), Box<dyn Error>> {
         bytes as f64 / 1e6 / wall_s
     );
     match process_cpu_s().zip(cpu) {
-        Some((now, then)) => println!(", CPU {:.1} s", now - then),
+        Some((now, then)) => println!(
+            ", CPU {:.2} s, {:.0} MB/s on one core",
+            now - then,
+            bytes as f64 / 1e6 / (now - then)
+        ),
         None => println!(),
     }
     Ok(())
