@@ -96,6 +96,13 @@ class Program:
         self.out.unlink(missing_ok=True)
 
 
+def pack(tapes, *options):
+    """Packs tapes; returns the summary."""
+    line = [KITE, "pack", tapes, "--json", *options]
+    done = subprocess.run(line, check=True, capture_output=True, timeout=PATIENCE_S)
+    return json.loads(done.stdout)
+
+
 @pytest.fixture
 def stack():
     with contextlib.ExitStack() as stack:

@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+from conftest import pack
 
 from kiteticker import KiteTicker, Replay, Sim
 
@@ -102,11 +103,14 @@ def test_the_same_seed_has_the_same_prices(started):
     assert first(7) == first(7) != first(8)
 
 
-def test_a_replay_has_every_tick_of_the_tape(tmp_path, started):
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_a_replay_has_every_tick_of_the_tape(tmp_path, started, is_packed):
     with Sim(rate=50) as sim:
         recorder = started(sim, record_to=tmp_path)
         recorder.wait_for("ticks", 50)
         recorder.stop()
+    if is_packed:
+        assert pack(tmp_path)["tapes"]
     recorded = sum(len(ticks) for _, ticks in recorder.of("ticks"))
     with Replay(tmp_path, speed=None) as replay:
         strategy = started(replay)

@@ -16,7 +16,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import KITE, PATIENCE_S
+from conftest import KITE, PATIENCE_S, pack
 
 import kiteticker
 from kiteticker import Instruments, Tape, TapeWarning
@@ -80,6 +80,20 @@ def test_events_are_equal_to_the_file_of_an_export(tapes, tmp_path):
     exported(tapes, tmp_path, "--events", events)
     frame = pl.DataFrame(Tape(tapes).events())
     assert len(frame) > 0 and frame.equals(pl.read_parquet(events))
+
+
+def test_a_packed_tape_has_the_same_tables_and_frames(tapes, tmp_path):
+    assert pack(tapes, "--to", tmp_path / "packed")["tapes"]
+    packed, original = Tape(tmp_path / "packed"), Tape(tapes)
+    assert (packed.start, packed.end) == (original.start, original.end)
+    ticks = pl.DataFrame(packed.ticks())
+    assert len(ticks) > 100 and ticks.equals(pl.DataFrame(original.ticks()))
+    assert pl.DataFrame(packed.events()).equals(pl.DataFrame(original.events()))
+    half = packed.start + (packed.end - packed.start) / 2
+    sought = pl.DataFrame(packed.ticks(start=half))
+    assert sought.equals(pl.DataFrame(original.ticks(start=half)))
+    frames = [(it.recv_unix_ns, it.connection, bytes(it.data)) for it in packed.frames()]
+    assert frames == [(it.recv_unix_ns, it.connection, bytes(it.data)) for it in original.frames()]
 
 
 def test_every_library_reads_the_same_table_and_as_often_as_it_likes(tapes):

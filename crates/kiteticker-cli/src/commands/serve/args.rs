@@ -31,7 +31,7 @@ use crate::format::times;
 pub(super) const MAX_THREADS: usize = 64;
 
 /// The arguments that stand in the file of `--config` instead.
-const IN_THE_FILE: [&str; 50] = [
+const IN_THE_FILE: [&str; 51] = [
     "instruments",
     "contracts",
     "spots",
@@ -40,6 +40,7 @@ const IN_THE_FILE: [&str; 50] = [
     "mode",
     "instruments_file",
     "record",
+    "pack",
     "report_every",
     "connections",
     "threads",
@@ -129,6 +130,9 @@ pub(crate) struct ServeArgs {
     /// Record the feed to this directory, as kite record does
     #[arg(long, value_name = "DIR")]
     record: Option<PathBuf>,
+    /// Pack each file of --record when the next one has begun, as kite pack does
+    #[arg(long, requires = "record")]
+    pack: bool,
     /// Without a terminal, print a line of progress this often
     #[arg(long, value_name = "DURATION", default_value = "1m",
         value_parser = times::positive_duration, allow_hyphen_values = true)]
@@ -235,6 +239,7 @@ impl ServeArgs {
             threads: self.threads,
             sockets: self.sockets.unwrap_or(1),
             record: self.record,
+            pack: self.pack,
             report_every: self.report_every,
             json: self.json,
         })

@@ -91,7 +91,8 @@ fn as_text(settings: &Settings) -> String {
     lines.extend(instrument_lines(settings).into_iter().map(|it| ("", it)));
     lines.extend(end_line(&settings.feed).map(|it| ("", it)));
     if let Some(to) = &settings.record {
-        lines.push(("record", paths::shown(to).to_string()));
+        let packed = if settings.pack { ", packed" } else { "" };
+        lines.push(("record", format!("{}{packed}", paths::shown(to))));
     }
     let relay = &settings.relay;
     lines.push(("relay", relay_line(relay)));
@@ -132,7 +133,9 @@ fn as_json(settings: &Settings) -> Value {
     json!({
         "would_start": true,
         "feed": feed_line(settings),
-        "record": settings.record.as_ref().map(|path| json!({ "path": paths::json(path) })),
+        "record": settings.record.as_ref().map(|path| {
+            json!({ "path": paths::json(path), "pack": settings.pack })
+        }),
         "relay": endpoint(relay),
         "http": settings.http.as_ref().map(|http| http.listen.to_string()),
         "nats": settings.nats.as_ref().map(|nats| nats.server.to_string()),

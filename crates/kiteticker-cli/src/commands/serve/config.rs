@@ -90,6 +90,7 @@ fn read(file: &Path, text: &str, now_unix_ns: u64) -> Result<Config, Vec<Problem
     let feed = feed::read(root.section("feed"), &mut files);
     let mut record = root.section("record");
     let to = record.parsed("to", path);
+    let pack = record.flag("pack").is_some_and(|it| it.value);
     if record.is_there() {
         record.require("to");
     }
@@ -126,6 +127,7 @@ fn read(file: &Path, text: &str, now_unix_ns: u64) -> Result<Config, Vec<Problem
         nats,
         sockets: feed.sockets,
         record: to.map(|it| files.resolve(&it.value)),
+        pack,
         report_every: report_every
             .map_or(DEFAULT_REPORT_EVERY, |it: document::At<Duration>| it.value),
         json: false,

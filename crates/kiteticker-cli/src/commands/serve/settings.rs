@@ -52,6 +52,8 @@ pub(super) struct Settings {
     pub(super) sockets: usize,
     /// The directory of the tapes, if the feed is recorded.
     pub(super) record: Option<PathBuf>,
+    /// Whether tapes are packed when the next one has begun.
+    pub(super) pack: bool,
     /// How often to report without a terminal.
     pub(super) report_every: Duration,
     pub(super) json: bool,

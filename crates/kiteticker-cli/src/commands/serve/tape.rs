@@ -21,6 +21,7 @@ use crate::recording::notes::Notes;
 #[derive(Debug)]
 pub(super) struct Tape<'a> {
     to: &'a Path,
+    pack: bool,
     names: Names,
     /// The feed whose instruments Kite's list of each day names.
     of_lists: Option<LiveFeed>,
@@ -51,7 +52,8 @@ impl<'a> Tape<'a> {
             return Err(CliError::usage(error).help("choose another directory"));
         }
         let is_list_given = settings.instruments.instruments_file.is_some();
-        Ok(Some(Self { to, names, of_lists: daily::listed_by_kite(feed, is_list_given) }))
+        let pack = settings.pack;
+        Ok(Some(Self { to, pack, names, of_lists: daily::listed_by_kite(feed, is_list_given) }))
     }
 
     /// Starts to record. `fixed` are the instruments that are subscribed from the start.
@@ -68,6 +70,7 @@ impl<'a> Tape<'a> {
         });
         let config = RecorderConfig {
             metadata: metadata.to_string().into_bytes(),
+            pack: self.pack,
             ..RecorderConfig::default()
         };
         let to = paths::shown(self.to);

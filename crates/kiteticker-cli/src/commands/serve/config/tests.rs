@@ -205,6 +205,15 @@ fn what_the_example_comments_out_is_accepted() {
 }
 
 #[test]
+fn tapes_are_packed_if_the_file_says_so() {
+    let stage = Stage::new();
+    for (more, expected) in [("", false), ("pack = false\n", false), ("pack = true\n", true)] {
+        let settings = stage.read(&format!("[record]\nto = 'tapes'\n{more}")).unwrap().settings;
+        assert_eq!(settings.pack, expected, "{more}");
+    }
+}
+
+#[test]
 fn an_empty_file_is_the_defaults() {
     let stage = Stage::new();
     let settings = stage.read("# nothing\r\n").unwrap().settings;
@@ -369,6 +378,11 @@ const MISTAKES: &[(&str, &[&str])] = &[
     ("[feed]\nmode = 'deep'\n", &["2: feed.mode: "]),
     ("[feed]\nconnections = 4\n", &["2: feed.connections: expected a number from 1 to 3"]),
     ("[record]\nto = 'kite.toml'\n", &["2: record.to: is not a directory"]),
+    (
+        "[record]\nto = 'tapes'\npack = 'yes'\n",
+        &["3: record.pack: expected true or false, found a text"],
+    ),
+    ("[record]\npack = true\n", &["1: record.to: is missing"]),
     ("[record]\nfrom = 'x'\n", &["1: record.to: is missing", "2: record.from: unknown key"]),
     ("[http]\nlisten = '127.0.0.1:8765'\n", &["2: http.listen: the port 8765 is that of [relay]"]),
     (
@@ -462,7 +476,7 @@ fn advice_names_what_was_probably_meant_or_what_is_known() {
         ("[reord]\n", "did you mean `record`?"),
         ("[[client]]\n", "each client is written [[relay.client]]"),
         ("[relay.client]\n[relay.client]\n", "each client is written [[relay.client]]"),
-        ("[record]\nto = 'tapes'\nzzz = 1\n", "known here are to"),
+        ("[record]\nto = 'tapes'\nzzz = 1\n", "known here are pack, to"),
         ("[relay]\nlisten = '[::]:1'\n", relay::HOW_TO_SECURE),
         ("[[relay.client]]\nname = 'a'\ncredentials = 'open.credentials'\n", "chmod 600 "),
     ] {
