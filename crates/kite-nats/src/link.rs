@@ -40,13 +40,18 @@ impl Link {
         self.state.send_modify(|state| {
             match event {
                 Event::Connected => {
+                    // The client drops events that are too many to handle, so that the loss of the
+                    // socket before may not have been reported.
+                    state.losses += u64::from(state.is_up);
                     state.is_up = true;
                     state.connects += 1;
                 }
-                Event::Disconnected | Event::Closed => {
+                Event::Disconnected => {
                     state.losses += u64::from(state.is_up);
                     state.is_up = false;
                 }
+                // The client was dropped: its socket is not lost.
+                Event::Closed => state.is_up = false,
                 Event::SlowConsumer(_) | Event::ServerError(ServerError::SlowConsumer(_)) => {
                     state.slow += 1;
                 }
@@ -81,23 +86,37 @@ fn is_slow(text: &str) -> bool {
 mod tests {
     use super::*;
 
+    fn after(events: &[Event]) -> LinkState {
+        let link = Link::new();
+        events.iter().for_each(|event| link.on_event(event));
+        link.state()
+    }
+
     #[test]
     fn losses_are_counted_once_for_each_socket() {
-        let link = Link::new();
-        for event in [
+        let state = after(&[
             Event::Connected,
             Event::Disconnected,
             Event::Disconnected,
             Event::Connected,
             Event::ServerError(ServerError::Other("Slow Consumer\n".into())),
             Event::SlowConsumer(3),
-            Event::Closed,
-        ] {
-            link.on_event(&event);
-        }
-        let state = link.state();
+            Event::Disconnected,
+        ]);
         assert_eq!((state.connects, state.losses, state.slow), (2, 2, 2));
         assert!(!state.is_up);
         assert_eq!(state.last_error.as_deref(), Some("nats: Slow Consumer "));
+    }
+
+    #[test]
+    fn the_end_of_the_client_is_no_loss() {
+        let state = after(&[Event::Connected, Event::Closed]);
+        assert_eq!((state.connects, state.losses, state.is_up), (1, 0, false));
+    }
+
+    #[test]
+    fn a_loss_whose_event_was_dropped_is_counted_at_the_next_socket() {
+        let state = after(&[Event::Connected, Event::SlowConsumer(1), Event::Connected]);
+        assert_eq!((state.connects, state.losses, state.is_up), (2, 1, true));
     }
 }
