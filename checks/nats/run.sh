@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Publishes a simulated feed through a real NATS server that is killed and restarted, and checks what
-# arrives, in Rust and in Python; exits with 1 at the first difference.
+# Publishes a simulated feed through a real NATS server that is killed, restarted and cut off, and
+# checks what arrives, in Rust and in Python; exits with 1 at the first difference.
 #
 #   checks/nats/run.sh [SCENARIO...]
 #

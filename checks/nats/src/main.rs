@@ -6,6 +6,7 @@
 
 mod consumer;
 mod feed;
+mod proxy;
 mod remote;
 mod scenarios;
 mod server;

@@ -10,7 +10,6 @@ use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 
 use crate::Failure;
-use crate::server::NatsServer;
 
 /// What a stream and the listeners have received.
 #[derive(Debug, Default)]
@@ -40,16 +39,16 @@ pub(crate) struct Remote {
 }
 
 impl Remote {
-    /// Prepares a consumer, with the login of the server.
-    pub(crate) async fn connect(server: &NatsServer, choice: Choice) -> Result<Consumer, Failure> {
+    /// Prepares a consumer of the server with this URL.
+    pub(crate) async fn connect(url: &str, choice: Choice) -> Result<Consumer, Failure> {
         let accounts = vec!["mine".into()];
         let config = ConsumerConfig { accounts, choice, ..ConsumerConfig::default() };
-        Ok(kite_nats::connect(&server.url().parse()?, config).await?)
+        Ok(kite_nats::connect(&url.parse()?, config).await?)
     }
 
     /// Starts to consume.
-    pub(crate) async fn start(server: &NatsServer, choice: Choice) -> Result<Self, Failure> {
-        let mut consumer = Self::connect(server, choice).await?;
+    pub(crate) async fn start(url: &str, choice: Choice) -> Result<Self, Failure> {
+        let mut consumer = Self::connect(url, choice).await?;
         let received = Arc::<Mutex<Received>>::default();
         let config = StreamConfig { mark_first: true, ..StreamConfig::default() };
         let mut stream = consumer.stream(config)?;

@@ -5,6 +5,7 @@ mod decoded;
 mod delivered;
 mod killed;
 mod latest;
+mod partitioned;
 mod reported;
 mod resumed;
 mod served;
@@ -12,7 +13,7 @@ mod served;
 use crate::{Failure, Programs};
 
 /// The scenarios, in order.
-pub(crate) const NAMES: [&str; 10] = [
+pub(crate) const NAMES: [&str; 11] = [
     "delivered",
     "frames",
     "reported",
@@ -22,6 +23,7 @@ pub(crate) const NAMES: [&str; 10] = [
     "consumed",
     "resumed",
     "slow",
+    "partitioned",
     "served",
 ];
 
@@ -36,6 +38,7 @@ pub(crate) async fn run(name: &str, programs: &Programs) -> Result<String, Failu
         "consumed" => consumed::run(programs).await,
         "resumed" => resumed::run(programs).await,
         "served" => served::run(programs).await,
+        "partitioned" => partitioned::run(programs).await,
         "slow" => resumed::run_slow(programs).await,
         "decoded" => decoded::run(programs).await,
         other => Err(format!("no scenario {other}").into()),

@@ -84,13 +84,18 @@ impl NatsServer {
 
     /// Returns the URL with the login.
     pub(crate) fn url(&self) -> String {
-        format!("nats://{USER}:{PASSWORD}@{}", self.address())
+        url(&self.address())
     }
 
     /// Returns what the server has written.
     fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("nats.log")).unwrap_or_default()
     }
+}
+
+/// Returns the URL of a host and port with the login.
+pub(crate) fn url(address: &str) -> String {
+    format!("nats://{USER}:{PASSWORD}@{address}")
 }
 
 impl Drop for NatsServer {

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_nats::{Client, ConnectOptions, ServerAddr};
 use kite_manager::{OneLine, Secret};
@@ -16,6 +17,12 @@ use crate::link::Link;
 /// Commands that wait in the client of NATS while its socket takes none. Few, because what is
 /// dropped when they are full is dropped from a queue that counts it.
 const COMMANDS: usize = 512;
+
+/// How often a server that sends nothing is pinged. The client gives up a socket after three
+/// intervals without an answer; with its default of a minute, a consumer would not know of a
+/// partition for three. Not shorter, because an answer waits until a slow link has taken what is in
+/// its buffers.
+const PING_EVERY: Duration = Duration::from_secs(5);
 
 /// One or several addresses of a NATS server or cluster, with what is needed to log in.
 ///
@@ -149,6 +156,7 @@ impl Server {
         let mut options = ConnectOptions::new()
             .name(name)
             .client_capacity(COMMANDS)
+            .ping_interval(PING_EVERY)
             .skip_subject_validation(true)
             .require_tls(self.is_tls)
             .retry_on_initial_connect();

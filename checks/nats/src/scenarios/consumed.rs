@@ -14,8 +14,8 @@ use crate::{Failure, Programs, equal, until};
 
 pub(crate) async fn run(programs: &Programs) -> Result<String, Failure> {
     let server = NatsServer::start(&programs.server, 1024 * 1024).await?;
-    let all = Remote::start(&server, Choice::All).await?;
-    let frames = Remote::start(&server, Choice::Frames).await?;
+    let all = Remote::start(&server.url(), Choice::All).await?;
+    let frames = Remote::start(&server.url(), Choice::Frames).await?;
     let mut feed = Feed::new(300, 5.0).await?;
     let config = PublisherConfig { frames: true, ..PublisherConfig::default() };
     until("subscriptions", || all.consumer.stats().is_connected).await?;
@@ -25,7 +25,8 @@ pub(crate) async fn run(programs: &Programs) -> Result<String, Failure> {
     until("ticks", || feed.ticks() > 3_000).await?;
 
     let chosen: Vec<u32> = kite_sim::universe(300).into_iter().step_by(30).collect();
-    let some = Remote::start(&server, Choice::Tokens(chosen.iter().copied().collect())).await?;
+    let some =
+        Remote::start(&server.url(), Choice::Tokens(chosen.iter().copied().collect())).await?;
     until("the newest packets", || some.read(|it| it.newest) == chosen.len() as u64).await?;
     feed.sim.send_order(json!({"order_id": "1"}));
     until("the order", || all.read(|it| !it.orders.is_empty())).await?;

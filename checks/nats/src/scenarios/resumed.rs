@@ -4,16 +4,16 @@
 use std::time::Duration;
 
 use kite_manager::StreamConfig;
-use kite_nats::{Choice, Publisher, PublisherConfig};
+use kite_nats::{Choice, Publisher, PublisherConfig, PublisherStats};
 
-use crate::feed::{Feed, count};
+use crate::feed::{Feed, Packets, count};
 use crate::remote::{Received, Remote};
 use crate::server::NatsServer;
 use crate::{Failure, Programs, equal, until};
 
 pub(crate) async fn run(programs: &Programs) -> Result<String, Failure> {
     let mut server = NatsServer::start(&programs.server, 1024 * 1024).await?;
-    let remote = Remote::start(&server, Choice::All).await?;
+    let remote = Remote::start(&server.url(), Choice::All).await?;
     until("subscriptions", || remote.consumer.stats().is_connected).await?;
     let mut feed = Feed::new(300, 10.0).await?;
     let config = PublisherConfig::default();
@@ -32,9 +32,18 @@ pub(crate) async fn run(programs: &Programs) -> Result<String, Failure> {
     until("ticks again", || remote.read(|it| it.ticks) > before + 3_000).await?;
     let local = feed.finish().await?;
     let stats = publisher.stop(Duration::from_secs(20)).await.stats;
+    check_totals(remote, &local, &stats).await
+}
+
+/// Checks that what a consumer received and missed is what was published, and in order.
+pub(crate) async fn check_totals(
+    remote: Remote,
+    local: &Packets,
+    stats: &PublisherStats,
+) -> Result<String, Failure> {
     until("the end", || remote.read(|it| Received::count(&it.events, "stopped")) == 1).await?;
     let (received, of_remote) = remote.stop().await?;
-    equal("published and dropped", &(stats.ticks + stats.dropped_ticks), &count(&local))?;
+    equal("published and dropped", &(stats.ticks + stats.dropped_ticks), &count(local))?;
     equal("invalid", &(of_remote.invalid, of_remote.refused), &(0, 0))?;
     let arrived = of_remote.ticks + of_remote.snapshot_ticks;
     equal("delivered", &(received.ticks + received.newest), &arrived)?;
@@ -46,7 +55,8 @@ pub(crate) async fn run(programs: &Programs) -> Result<String, Failure> {
             return Err(format!("packets of {key:?} in another order").into());
         }
     }
-    Ok(format!("{arrived} ticks delivered, {} missed", of_remote.missed))
+    let (dropped, missed) = (stats.dropped_ticks, of_remote.missed);
+    Ok(format!("{arrived} ticks delivered, {missed} missed, {dropped} dropped"))
 }
 
 /// Messages that the client keeps for a consumer that does not read.
@@ -54,7 +64,7 @@ const KEPT: u64 = 65_536;
 
 pub(crate) async fn run_slow(programs: &Programs) -> Result<String, Failure> {
     let server = NatsServer::start(&programs.server, 1024 * 1024).await?;
-    let mut consumer = Remote::connect(&server, Choice::All).await?;
+    let mut consumer = Remote::connect(&server.url(), Choice::All).await?;
     // It blocks the task that receives, as a stream that is not read blocks a connection.
     let mut stream = consumer.stream(StreamConfig::default())?;
     consumer.start().await?;

@@ -37,7 +37,7 @@ pub struct PublisherStats {
     pub unconfirmed: u64,
     /// Messages that were larger than the server accepts, and not sent.
     pub too_large: u64,
-    /// Ticks dropped because NATS took too little.
+    /// Ticks dropped because NATS took too little. Counted once it takes messages again.
     pub dropped_ticks: u64,
     /// Frames of the dropped ticks.
     pub dropped_frames: u64,
