@@ -1,10 +1,11 @@
-// What the page of `kite serve` shows in Chromium, while the feed, a client, the disk and the server
-// have faults.
+// What the page of `kite serve` shows in Chromium, while the feed, a client, the disk, NATS and the
+// server have faults.
 
 const fs = require("node:fs");
 const path = require("node:path");
 const { chromium } = require("playwright-core");
 const { Client } = require("./client.cjs");
+const { Nats } = require("./nats.cjs");
 const { Path } = require("./path.cjs");
 const { Kite } = require("./processes.cjs");
 
@@ -136,7 +137,7 @@ const steps = {
       const { problems } = await import(`${location.origin}/state.js`);
       const down = (connection, phase) => ({ account: null, connection, phase, why: "refused" });
       const connections = [down(0, "waiting"), down(1, "opening"), down(2, "waiting"), down(3, "parked")];
-      return problems({ connections, dark: 0, relay: null, recorder: null });
+      return problems({ connections, dark: 0, relay: null, recorder: null, nats: null });
     });
     expect("sentences", texts, ["Connections 1 to 3 are down: refused.", "Connection 4 is parked: refused."]);
   },
@@ -179,6 +180,20 @@ const steps = {
       return pairs.find((it) => it.innerText.startsWith("Frames lost")).lastChild.innerText;
     });
     expect("whether frames were lost", lost !== "0", true);
+  },
+
+  async "NATS is away until it is back"({ page, nats }) {
+    await has(page, "#nats", "connected");
+    await until(page, "ticks published", () => /published\s+[1-9]/.test(document.getElementById("nats").innerText));
+    await lacks(page, "#problems", "NATS");
+    nats.away();
+    await has(page, "#nats", "not connected");
+    await has(page, "#problems", "NATS is not connected");
+    await has(page, "#level", "degraded");
+    await nats.back();
+    await lacks(page, "#nats", "not connected");
+    await has(page, "#level", "live");
+    await until(page, "a socket lost", () => /lost\s+1$/m.test(document.getElementById("nats").innerText));
   },
 
   async "the page looks right on a phone and a large screen, light and dark"({ browser, endpoint, faults }) {
@@ -254,13 +269,14 @@ const steps = {
 async function main() {
   const sim = new Kite(program, ["sim", "--json", "--port", "0", "--rate", "4", "--for", "10m"]);
   const line = await Path.to((await sim.first()).endpoint);
-  const kite = serve(line.endpoint, "127.0.0.1:0");
+  const nats = await Nats.start();
+  const kite = serve(line.endpoint, "127.0.0.1:0", "--nats", nats.url);
   const { relay, http } = await kite.first();
   const faults = [];
   const args = ["--headless", "--no-sandbox", "--disable-background-networking"];
   const browser = await chromium.launch({ executablePath, args });
   const page = await open(browser, http.endpoint, {}, faults);
-  const check = { browser, endpoint: http.endpoint, faults, kite, line, page, relay: relay.endpoint };
+  const check = { browser, endpoint: http.endpoint, faults, kite, line, nats, page, relay: relay.endpoint };
   for (const [name, step] of Object.entries(steps)) {
     const since = Date.now();
     await step(check);

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Opens the page of `kite serve` in Chromium while connections are cut, a client stalls, the disk of
-# the recorder fills and the server ends, and checks what the page shows; exits with 1 at the first
-# difference.
+# the recorder fills, NATS is away and the server ends, and checks what the page shows; exits with 1
+# at the first difference.
 #
 #   checks/page/run.sh [DIRECTORY]
 #

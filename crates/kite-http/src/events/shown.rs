@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::disk::Disk;
 use crate::incidents::Incidents;
-use crate::status::{ClientStatus, RecorderStatus, RelayStatus, Status};
+use crate::status::{ClientStatus, NatsStatus, RecorderStatus, RelayStatus, Status};
 
 /// Kite sends a heartbeat each second, so that a connection that has received nothing for this time
 /// is not healthy.
@@ -27,6 +27,7 @@ pub(crate) struct Shown<'a> {
     connections: Vec<ShownConnection<'a>>,
     relay: Option<ShownRelay<'a>>,
     recorder: Option<ShownRecorder<'a>>,
+    nats: Option<ShownNats<'a>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -79,12 +80,26 @@ struct ShownRecorder<'a> {
     disk: Option<Disk>,
 }
 
+#[derive(Debug, Serialize)]
+struct ShownNats<'a> {
+    connected: bool,
+    /// The last error, which may be of an earlier socket.
+    error: Option<&'a str>,
+    ticks: u64,
+    dropped: u64,
+    unconfirmed: u64,
+    losses: u64,
+}
+
 impl<'a> Shown<'a> {
     pub(crate) fn new(status: &'a Status) -> Self {
         let feed = &status.feed;
         let is_failing = status.recorder.as_ref().is_some_and(|recorder| recorder.is_failing);
+        let is_cut_off = status.nats.as_ref().is_some_and(|nats| !nats.is_connected);
         let level = match feed.health(SILENCE).level() {
-            HealthLevel::Healthy if is_failing || feed.dark > 0 => HealthLevel::Degraded,
+            HealthLevel::Healthy if is_failing || is_cut_off || feed.dark > 0 => {
+                HealthLevel::Degraded
+            }
             level => level,
         };
         let is_one = feed.connections.windows(2).all(|pair| pair[0].account == pair[1].account);
@@ -101,6 +116,7 @@ impl<'a> Shown<'a> {
             connections: connections.collect(),
             relay: status.relay.as_ref().map(ShownRelay::new),
             recorder: status.recorder.as_ref().map(ShownRecorder::new),
+            nats: status.nats.as_ref().map(ShownNats::new),
         }
     }
 }
@@ -170,6 +186,19 @@ impl<'a> ShownRecorder<'a> {
             bytes_on_disk: it.bytes_on_disk,
             queued_bytes: it.queued_bytes,
             disk: it.disk,
+        }
+    }
+}
+
+impl<'a> ShownNats<'a> {
+    fn new(it: &'a NatsStatus) -> Self {
+        Self {
+            connected: it.is_connected,
+            error: it.last_error.as_deref(),
+            ticks: it.ticks,
+            dropped: it.dropped,
+            unconfirmed: it.unconfirmed,
+            losses: it.losses,
         }
     }
 }

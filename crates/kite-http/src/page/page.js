@@ -91,12 +91,14 @@ setInterval(() => {
 stream.follow();
 
 function showStatus(status) {
-  const { relay, recorder } = status;
+  const { relay, recorder, nats } = status;
   fill(body("connections"), CONNECTIONS, status.connections, connectionName);
   part("clients").hidden = relay === null;
   if (relay) showClients(relay);
   part("recorder").hidden = recorder === null;
   if (recorder) showRecorder(recorder);
+  part("nats").hidden = nats === null;
+  if (nats) showNats(nats);
   const facts = [
     counted(status.connections.length, "connection"),
     counted(status.instruments, "instrument"),
@@ -145,6 +147,22 @@ function showRecorder(recorder) {
   error.hidden = !recorder.error;
   setClass(error, recorder.failing ? "error" : "note");
   setText(error, recorder.error ? `Last failure: ${recorder.error}` : "");
+}
+
+function showNats(nats) {
+  const card = part("nats");
+  const facts = [
+    ["State", nats.connected ? "connected" : "not connected", nats.connected ? "up" : "down"],
+    ["Ticks published", grouped(nats.ticks)],
+    ["Ticks dropped", grouped(nats.dropped), nats.dropped > 0 ? "down" : ""],
+    ["Not confirmed", counted(nats.unconfirmed, "message"), nats.unconfirmed > 0 ? "down" : ""],
+    ["Sockets lost", grouped(nats.losses)],
+  ];
+  showFacts(card.querySelector("dl"), facts);
+  const error = card.querySelector("[data-part=error]");
+  error.hidden = !nats.error;
+  setClass(error, nats.connected ? "note" : "error");
+  setText(error, nats.error ? `Last error: ${nats.error}` : "");
 }
 
 function showFacts(list, facts) {

@@ -120,5 +120,7 @@ export function problems(status) {
   const recorder = status.recorder;
   if (recorder?.failing) texts.push(`The recorder cannot write: ${recorder.error ?? "no file"}.`);
   else if (recorder && diskUse(recorder) > DISK_FULL) texts.push("The recorder's disk is almost full.");
+  const nats = status.nats;
+  if (nats && !nats.connected) texts.push(`NATS is not connected${nats.error ? `: ${nats.error}` : ""}.`);
   return texts;
 }

@@ -1,8 +1,10 @@
 //! The page for people and its event stream.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kite_http::InstrumentNames;
+use kite_nats::PublisherStats;
 use serde_json::json;
 
 use crate::browser::Browser;
@@ -49,6 +51,34 @@ async fn the_page_needs_no_token_but_what_it_shows_does() {
     let answer = get_with(&http, "/events?rows=101", &wrong).await;
     assert_eq!(answer.status, 400);
     assert_eq!(answer.body, "rows must be a whole number from 0 to 100\n");
+}
+
+#[tokio::test]
+async fn a_page_shows_whether_a_publisher_is_connected_and_what_it_dropped() {
+    let sim = quiet_sim().await;
+    let manager = ticking(&sim).await;
+    let stats = Arc::new(Mutex::new(PublisherStats::default()));
+    let read = Arc::clone(&stats);
+    let http = server(&manager).nats(move || read.lock().unwrap().clone()).start().unwrap();
+    let mut browser = Browser::open(http.address(), "").await;
+    let away = browser.until("status", |_| true).await;
+    assert_eq!((&away["level"], &away["nats"]["connected"]), (&"degraded".into(), &json!(false)));
+
+    {
+        let mut stats = stats.lock().unwrap();
+        (stats.is_connected, stats.ticks, stats.dropped_ticks, stats.losses) = (true, 7, 2, 1);
+        stats.last_error = Some("IO error".to_owned());
+    }
+    let back = browser.until("status", |it| it["level"] == "healthy").await;
+    let shown = json!({
+        "connected": true,
+        "error": "IO error",
+        "ticks": 7,
+        "dropped": 2,
+        "unconfirmed": 0,
+        "losses": 1,
+    });
+    assert_eq!(back["nats"], shown);
 }
 
 #[tokio::test]
