@@ -2,13 +2,13 @@
 //!
 //! No I/O here: messages go in, and what is to be delivered comes out, in order.
 
+mod message;
 mod newest;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use async_nats::Message;
-use bytes::Bytes;
 use kite_manager::{
     AccountId, Batch, Event, MAX_CONNECTIONS, ManagerEvent, Severity, TextMessage, TickBatch,
 };
@@ -19,7 +19,8 @@ use super::notices::{self, Notice, Parts, reported, stamp};
 use super::stats::Figures;
 use crate::follower::{Follower, Standing};
 use crate::headers::{HeaderError, Headers, names};
-use crate::subject::{Subjects, Topic, number};
+use crate::subject::{Subjects, Topic};
+use message::{Invalid, header, headers, json};
 
 /// Something to deliver.
 #[derive(Debug)]
@@ -71,27 +72,6 @@ struct Pending {
     slot: usize,
     headers: Headers,
     frame: FrameBuilder,
-}
-
-/// Why a message is not delivered.
-#[derive(Debug, thiserror::Error)]
-enum Invalid {
-    #[error(transparent)]
-    Subject(#[from] crate::SubjectError),
-    #[error(transparent)]
-    Header(#[from] HeaderError),
-    #[error("not a packet of the instrument of its subject")]
-    Packet,
-    #[error("a damaged frame")]
-    Frame,
-    #[error("not readable as JSON")]
-    Json,
-    #[error(transparent)]
-    Notice(#[from] notices::Unreadable),
-    #[error("an order update that is not readable")]
-    Order,
-    #[error("an answer with an error: {0}")]
-    Refused(String),
 }
 
 impl Inbound {
@@ -347,24 +327,6 @@ impl Inbound {
         self.outputs.push(Output::Event(at * MAX_CONNECTIONS, event));
         Ok(())
     }
-}
-
-fn json(payload: &Bytes) -> Result<serde_json::Value, Invalid> {
-    serde_json::from_slice(payload).map_err(|_| Invalid::Json)
-}
-
-fn headers(message: &Message) -> Result<Headers, HeaderError> {
-    Headers::read(|name| Some(message.headers.as_ref()?.get(name)?.as_str()))
-}
-
-/// Returns the number that a header has.
-fn header<N: std::str::FromStr + ToString>(
-    message: &Message,
-    name: &'static str,
-) -> Result<N, HeaderError> {
-    let value = message.headers.as_ref().and_then(|it| it.get(name));
-    let value = value.ok_or(HeaderError::Missing { name })?.as_str();
-    number(value).ok_or_else(|| HeaderError::Invalid { name, value: value.to_owned() })
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@ use async_nats::{Message, StatusCode};
 use kite_manager::{Batch, MAX_CONNECTIONS, Severity, TickBatch};
 use kite_wire::FrameBuilder;
 
-use super::{Inbound, Invalid, Output, header};
+use super::message::{Invalid, header};
+use super::{Inbound, Output};
 use crate::consumer::Choice;
 use crate::consumer::notices::{reported, stamp};
 use crate::headers::{HeaderError, Headers, PacketPlace, names};

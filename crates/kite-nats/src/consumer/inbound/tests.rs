@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use async_nats::{HeaderMap, StatusCode};
+use bytes::Bytes;
 use kite_manager::Stamp;
 use proptest::prelude::*;
 use serde_json::json;
