@@ -7,10 +7,13 @@
 mod batch;
 mod closing;
 mod depth;
+mod layout;
 mod listener;
 mod names;
+mod packets;
 mod shown;
 mod subscriptions;
+mod symbols;
 mod table;
 mod tick;
 

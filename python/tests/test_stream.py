@@ -3,6 +3,7 @@
 import asyncio
 import datetime
 import logging
+import socket
 import threading
 import time
 from itertools import pairwise
@@ -231,6 +232,18 @@ def test_names_come_from_a_list_and_unknown_ones_raise(kite_sim, tmp_path):
         next(stream)
     with pytest.raises(OSError, match="nowhere.csv"):
         stream_of(kite_sim, {"NSE:INFY": "full"}, instruments_file=tmp_path / "nowhere.csv").open()
+
+
+def test_names_that_stay_the_same_need_no_list_on_the_simulator(kite_sim, monkeypatch, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    monkeypatch.setenv("KITE_INSTRUMENTS_URL", f"http://127.0.0.1:{port}/list")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with stream_of(kite_sim, {"NSE:INFY": "ltp", "TCS": "ltp", "BSE:SENSEX": "ltp"}) as stream:
+        assert list(stream.subscriptions) == [265, INFY, 2953217]
+    # The name of a contract that expires may be that of another one now.
+    with pytest.raises(OSError, match="instrument list"):
+        stream_of(kite_sim, {"NFO:NIFTY25AUGFUT": "ltp"}).open()
 
 
 def test_a_list_is_fetched_while_the_event_loop_runs(kite_sim, monkeypatch, tmp_path):

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import polars as pl
@@ -139,6 +140,49 @@ def test_columns_and_the_type_of_prices_are_chosen(batches):
         batch.table(prices="exact")
     with pytest.raises(TypeError, match="arrow_schema"):
         batch.__arrow_c_stream__(5)
+
+
+def test_tables_of_the_same_columns_number_their_names_alike(batches):
+    columns, known = ["segment", "symbol", "recv_time"], {"segment": [], "symbol": []}
+    for batch in batches:
+        table = pa.record_batch(batch.table(columns))
+        for name, before in known.items():
+            names = table[name].dictionary.to_pylist()
+            assert names[: len(before)] == before
+            known[name] = names
+    assert len(known["segment"]) > 2
+
+
+def test_any_number_of_choices_of_columns_can_be_made(batches):
+    batch = next(batch for batch in batches if len(batch) > 3)
+    whole = pl.DataFrame(batch)
+    first = batch.table(whole.columns[:2])
+    pairs = [[one, other] for one in whole.columns[:12] for other in whole.columns[:12] if one != other]
+    for columns in pairs * 2:
+        assert pl.DataFrame(batch.table(columns)).equals(whole.select(columns))
+    assert pl.DataFrame(first).equals(whole.select(whole.columns[:2]))
+
+
+def test_a_name_added_after_a_table_was_built_is_in_the_next(kite_sim):
+    with Stream(kite_sim.api_key, kite_sim.access_token, {408065: "full"}, root=kite_sim.root) as stream:
+        batch = next(batch for batch in stream if len(batch))
+        chosen = batch.table(["symbol", "last_price"])
+        tables = [batch, batch.table(["symbol"]), batch.table(prices="float"), chosen]
+        assert {symbol for it in tables for symbol in pl.DataFrame(it)["symbol"]} == {None}
+        stream.subscribe({"NSE:INFY": "full"})
+        tables.append(batch.table(["symbol"]))
+        assert {symbol for it in tables for symbol in pl.DataFrame(it)["symbol"]} == {"NSE:INFY"}
+
+
+def test_threads_build_tables_of_one_stream(batches):
+    batch = max(batches, key=len)
+    expected = pl.DataFrame(batch.table(["recv_time", "symbol", "last_price"]))
+
+    def build(_):
+        return pl.DataFrame(batch.table(expected.columns)).equals(expected)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(build, range(200)))
 
 
 def test_numpy_is_not_needed():

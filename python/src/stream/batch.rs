@@ -6,8 +6,9 @@ use std::sync::{Arc, OnceLock};
 use arrow_array::RecordBatch;
 use bytes::Bytes;
 use kite_conn::{Gap, Stamp};
+use kite_export::Prices;
 use kite_manager::{AccountId, StreamItem, TaggedBatch};
-use kite_wire::tape::{Received, Source};
+use kite_wire::tape::Received;
 use kite_wire::{Packet, PacketKind, TickBatch};
 use pyo3::exceptions::{PyIndexError, PyOverflowError, PyValueError};
 use pyo3::prelude::*;
@@ -15,6 +16,7 @@ use pyo3::types::{PyCapsule, PyDict, PyList, PyMemoryView, PySlice};
 
 use crate::arrow;
 use crate::items::gap_object;
+use crate::stream::packets;
 use crate::stream::shown::Shown;
 use crate::stream::table::{self, Table};
 use crate::stream::tick::Tick;
@@ -77,12 +79,7 @@ impl Batch {
 
     /// Returns the packets with the times and connections of their frames.
     pub(crate) fn packets(&self) -> impl Iterator<Item = (Received, Packet<'_>)> {
-        self.frames.iter().flat_map(|tagged| {
-            // An account has at most three connections.
-            let source = Source { account: 0, connection: tagged.connection as u8 };
-            let received = Received { recv_unix_ns: tagged.batch.received.to_unix_ns(), source };
-            tagged.packets().map(move |packet| (received, packet))
-        })
+        packets::of_frames(&self.frames, self.ticks)
     }
 
     pub(crate) fn shown(&self) -> &Shown {
@@ -130,7 +127,8 @@ impl Batch {
 
     /// Returns the ticks as a table.
     fn all_columns(&self) -> PyResult<RecordBatch> {
-        self.shown.table(self.packets()).map_err(table::failed)
+        let layout = self.shown.layout(None, Prices::Decimal).map_err(table::refused)?;
+        layout.build(self.packets()).map_err(table::failed)
     }
 
     /// Returns the parts of the frames that consist of packets of this kind, with their prefixes.
@@ -165,7 +163,11 @@ impl Batch {
         frames: Vec<pyo3_bytes::PyBytes>,
         tz: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
-        let mut batch = Self::new(&Shown::new(py, tz)?);
+        let shown = match tz {
+            None => Shown::without_stream(py)?,
+            zone => Shown::new(py, zone)?,
+        };
+        let mut batch = Self::new(&shown);
         for (number, frame) in (1..).zip(frames) {
             let ticks = TickBatch::new(frame.into_inner());
             let ticks = ticks.map_err(|error| PyValueError::new_err(error.to_string()))?;

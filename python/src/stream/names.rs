@@ -56,15 +56,15 @@ impl Names {
     fn find(&self, names: &[String]) -> Found {
         let mut warnings = Vec::new();
         let whole: Vec<String> = names.iter().map(|name| whole(name)).collect();
-        let simulated = built_in();
+        let built_in = Instruments::built_in();
         let list = match self.list.get() {
             Some(list) => list,
             // A server on this machine is a simulator, which has these names.
             None if self.file.is_none()
                 && crate::settings::is_loopback(self.endpoint.host())
-                && simulated.resolve(&whole).is_ok() =>
+                && built_in.resolve(&whole).is_ok() =>
             {
-                simulated
+                &built_in
             }
             None => {
                 let list = self.load(&mut warnings)?;
@@ -135,19 +135,6 @@ fn whole(name: &str) -> String {
     if name.contains(':') { name.to_owned() } else { format!("NSE:{name}") }
 }
 
-/// Returns the instruments of the simulator that have names.
-fn built_in() -> &'static Instruments {
-    static LIST: OnceLock<Instruments> = OnceLock::new();
-    LIST.get_or_init(|| {
-        let mut csv = String::from("instrument_token,exchange,tradingsymbol\n");
-        for (token, name) in kite_sim::known_instruments() {
-            let (exchange, symbol) = name.split_once(':').unwrap_or(("NSE", name));
-            csv += &format!("{token},{exchange},{symbol}\n");
-        }
-        Instruments::from_csv(csv).map(|loaded| loaded.instruments).unwrap_or_default()
-    })
-}
-
 /// A look-up that runs on another thread.
 #[pyclass(frozen)]
 #[derive(Debug)]
@@ -210,7 +197,7 @@ impl Lookup {
             Failure::Names(text) => PyValueError::new_err(text),
         })?;
         let tokens = named.iter().map(|(token, _)| *token).collect();
-        self.shown.add_names(named);
+        self.shown.symbols().add(named);
         Ok(Some((tokens, warnings)))
     }
 }

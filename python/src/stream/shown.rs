@@ -1,32 +1,28 @@
-//! What the ticks of a stream are shown with: the time zone, names, and the builder of their dicts.
+//! What the ticks of a stream are shown with: the time zone, names, and builders of dicts and tables.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use arrow_array::RecordBatch;
 use kite_conn::{Batch, Stamp};
-use kite_export::{EncodeFailure, TickBatches, TickSchema};
+use kite_export::{ColumnError, Prices};
 use kite_wire::Packet;
-use kite_wire::tape::Received;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyType};
 
-use crate::feed::lock;
+use crate::stream::layout::{Layout, Layouts};
+use crate::stream::symbols::Symbols;
 use crate::ticks::TickBuilder;
 
 /// Shared by a stream, its batches and their ticks.
 ///
-/// Nothing waits for the builder: a thread that has it may be waiting for the interpreter.
+/// Nothing waits for the builder of dicts: a thread that has it may be waiting for the interpreter.
 #[derive(Debug)]
 pub(crate) struct Shown {
     zone: Option<Py<PyAny>>,
     builder: Mutex<TickBuilder>,
-    /// The names of instruments that were subscribed by name.
-    names: Arc<Mutex<HashMap<u32, String>>>,
-    /// Builds tables with all columns; `None` until it is used with the present names.
-    tables: Mutex<Option<TickBatches>>,
+    symbols: Symbols,
+    layouts: Layouts,
 }
 
 impl Shown {
@@ -35,40 +31,29 @@ impl Shown {
         Ok(Arc::new(Self {
             zone,
             builder: Mutex::new(builder),
-            names: Arc::default(),
-            tables: Mutex::default(),
+            symbols: Symbols::default(),
+            layouts: Layouts::default(),
         }))
     }
 
-    /// Adds names of instruments.
-    pub(crate) fn add_names(&self, named: impl IntoIterator<Item = (u32, String)>) {
-        lock(&self.names).extend(named);
-        // It keeps the names that it has looked up.
-        *lock(&self.tables) = None;
+    /// Returns what batches without a stream share: naive times, and no names.
+    pub(crate) fn without_stream(py: Python<'_>) -> PyResult<Arc<Self>> {
+        static SHARED: PyOnceLock<Arc<Shown>> = PyOnceLock::new();
+        SHARED.get_or_try_init(py, || Self::new(py, None)).map(Arc::clone)
     }
 
-    /// Returns the name of an instrument, if it was subscribed by name.
-    pub(crate) fn name(&self, token: u32) -> Option<String> {
-        lock(&self.names).get(&token).cloned()
+    /// Returns the names of instruments that were subscribed by name.
+    pub(crate) fn symbols(&self) -> &Symbols {
+        &self.symbols
     }
 
-    /// Returns the schema of tables with all columns.
-    pub(crate) fn schema(&self) -> TickSchema {
-        let names = Arc::clone(&self.names);
-        TickSchema::new().symbols(move |_, token| lock(&names).get(&token).cloned())
-    }
-
-    /// Builds a table with all columns.
-    pub(crate) fn table<'p>(
+    /// Returns the layout of tables with these columns; `None` is all.
+    pub(crate) fn layout(
         &self,
-        packets: impl Iterator<Item = (Received, Packet<'p>)>,
-    ) -> Result<RecordBatch, EncodeFailure> {
-        // Taken, not held, so that nothing waits.
-        let kept = lock(&self.tables).take();
-        let mut tables = kept.unwrap_or_else(|| TickBatches::new(&self.schema()));
-        let table = tables.build(packets);
-        *lock(&self.tables) = Some(tables);
-        table
+        columns: Option<Vec<String>>,
+        prices: Prices,
+    ) -> Result<Arc<Layout>, ColumnError> {
+        self.layouts.get(columns, prices, &self.symbols)
     }
 
     /// Returns a time in whole seconds since the Unix epoch.

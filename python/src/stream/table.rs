@@ -1,20 +1,23 @@
 //! The class `Table`: chosen columns of a batch, for Arrow.
 
+use std::sync::Arc;
+
 use arrow_array::RecordBatch;
-use kite_export::{EncodeFailure, Prices, TickBatches, TickSchema};
+use kite_export::{ColumnError, EncodeFailure, Prices};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
 
 use crate::arrow;
 use crate::stream::batch::Batch;
+use crate::stream::layout::Layout;
 
 /// Columns of a batch.
 #[pyclass(frozen)]
 #[derive(Debug)]
 pub struct Table {
     batch: Py<Batch>,
-    schema: TickSchema,
+    layout: Arc<Layout>,
 }
 
 impl Table {
@@ -32,23 +35,19 @@ impl Table {
                 )));
             }
         };
-        let mut schema = batch.get().shown().schema().prices(prices);
-        if let Some(columns) = columns {
-            let chosen = schema.columns(columns);
-            schema = chosen.map_err(|error| PyValueError::new_err(error.to_string()))?;
-        }
-        Ok(Self { batch: batch.unbind(), schema })
+        let layout = batch.get().shown().layout(columns, prices).map_err(refused)?;
+        Ok(Self { batch: batch.unbind(), layout })
     }
 
     fn build(&self) -> PyResult<RecordBatch> {
-        TickBatches::new(&self.schema).build(self.batch.get().packets()).map_err(failed)
+        self.layout.build(self.batch.get().packets()).map_err(failed)
     }
 }
 
 #[pymethods]
 impl Table {
     fn __arrow_c_schema__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyCapsule>> {
-        arrow::schema(py, &self.schema.arrow())
+        arrow::schema(py, &self.layout.arrow())
     }
 
     #[pyo3(signature = (requested_schema = None))]
@@ -72,4 +71,8 @@ impl Table {
 
 pub(crate) fn failed(error: EncodeFailure) -> PyErr {
     PyRuntimeError::new_err(error.to_string())
+}
+
+pub(crate) fn refused(error: ColumnError) -> PyErr {
+    PyValueError::new_err(error.to_string())
 }

@@ -83,7 +83,7 @@ impl Tick {
 
     #[getter]
     fn symbol(&self) -> Option<String> {
-        self.shown.name(self.packet().instrument_token())
+        self.shown.symbols().name(self.packet().instrument_token())
     }
 
     #[getter]
