@@ -143,9 +143,11 @@ fn a_check_says_whether_it_would_start_and_connects_nowhere() {
     );
     let client =
         "[[relay.client]]\nname = 'desk'\ncredentials = 'desk.credentials'\norders = true\n";
-    let ended = check(directory.path(), &format!("{feed}{relay}{client}"));
+    let record = "[record]\nto = 'tapes'\npack = true\n";
+    let ended = check(directory.path(), &format!("{feed}{record}{relay}{client}"));
     assert_eq!(ended.code, Some(0), "{ended:?}");
     for text in [
+        "tapes, packed\n",
         "127.0.0.1, account main",
         "ws://127.0.0.1:0",
         "desk, 3 sockets, 3,000 instruments a socket, order updates",
