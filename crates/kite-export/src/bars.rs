@@ -12,6 +12,8 @@ use kite_candles::{Bar, Every};
 #[cfg(feature = "files")]
 pub use self::export::{BarSummary, Bars};
 #[cfg(feature = "files")]
+pub use self::period::windows_of_bars;
+#[cfg(feature = "files")]
 pub(crate) use self::table::Rows;
 
 /// A row of the table of bars.

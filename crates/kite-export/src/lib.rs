@@ -96,7 +96,7 @@ mod tree;
 pub use arrow::{ColumnError, TickBatches, TickSchema};
 pub use bars::BarRow;
 #[cfg(feature = "files")]
-pub use bars::{BarSummary, Bars};
+pub use bars::{BarSummary, Bars, windows_of_bars};
 pub use column::{Column, ColumnKind, bar_columns, event_columns, live_bar_columns, tick_columns};
 #[cfg(feature = "files")]
 pub use error::{EncodeFailure, ExportError, Target};

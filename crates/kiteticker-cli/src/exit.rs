@@ -9,8 +9,8 @@ use kite_export::ExportError;
 /// The exit statuses of all commands, for their help.
 pub(crate) const RULE: &str = "\
 Exit status:
-  0    done; also when watch, record, replay, serve, sim or demo is ended by
-       Ctrl-C, SIGTERM or SIGHUP
+  0    done; also when watch, record, replay, serve, sim, demo or candles --live
+       is ended by Ctrl-C, SIGTERM or SIGHUP
   1    done with findings: data is lost, damaged or cut off, a check failed,
        or nothing was found
   2    wrong usage

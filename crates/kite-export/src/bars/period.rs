@@ -8,22 +8,36 @@ use crate::selection::Selection;
 
 const NS_PER_S: u64 = 1_000_000_000;
 
-/// Extends a selection to the start of its days and, at most to the end of them, until its last bars
-/// can no longer change.
+/// Returns the stretches of a recording that the bars within `windows` are made from: each from the
+/// start of its day and, at most to the end of the day, until its last bars can no longer change.
+#[must_use]
+pub fn windows_of_bars(windows: &Windows, configs: &[Config]) -> Windows {
+    let tail_ns = longest_tail_ns(configs);
+    Windows::new(windows.iter().map(|it| first_ns(it.start)..end_ns(it.end, tail_ns)))
+}
+
+/// Extends a selection likewise.
 pub(super) fn extend(selection: &mut Selection, configs: &[Config]) {
-    let tail_ns = configs.iter().map(tail_ns).max().unwrap_or(0);
-    let from = |unix_ns: u64| midnight_ns(Day::at_unix_ns(unix_ns));
-    let to = |unix_ns: u64| {
-        let last = Day::at_unix_ns(unix_ns.saturating_sub(1));
-        let next = Day::from_unix_days(i64::from(last.unix_days()) + 1);
-        next.map_or(u64::MAX, midnight_ns).min(unix_ns.saturating_add(tail_ns)).max(unix_ns)
-    };
+    let tail_ns = longest_tail_ns(configs);
     if let Some(windows) = &selection.windows {
-        let days = windows.iter().map(|window| from(window.start)..to(window.end));
-        selection.windows = Some(Windows::new(days));
+        selection.windows = Some(windows_of_bars(windows, configs));
     }
-    selection.from_unix_ns = from(selection.from_unix_ns);
-    selection.to_unix_ns = selection.to_unix_ns.map(to);
+    selection.from_unix_ns = first_ns(selection.from_unix_ns);
+    selection.to_unix_ns = selection.to_unix_ns.map(|to| end_ns(to, tail_ns));
+}
+
+fn first_ns(unix_ns: u64) -> u64 {
+    midnight_ns(Day::at_unix_ns(unix_ns))
+}
+
+fn end_ns(unix_ns: u64, tail_ns: u64) -> u64 {
+    let last = Day::at_unix_ns(unix_ns.saturating_sub(1));
+    let next = Day::from_unix_days(i64::from(last.unix_days()) + 1);
+    next.map_or(u64::MAX, midnight_ns).min(unix_ns.saturating_add(tail_ns)).max(unix_ns)
+}
+
+fn longest_tail_ns(configs: &[Config]) -> u64 {
+    configs.iter().map(tail_ns).max().unwrap_or(0)
 }
 
 /// Returns the time after the start of a bar in which packets can change it.

@@ -28,31 +28,35 @@ pub(crate) fn write(directory: &Path) -> PathBuf {
     let mut file = vec![0; 256 << 10];
     let mut len = header.encode(&mut file).expect("room");
     for day in 0..2 {
-        let mut buffer = BlockBuffer::new(&mut file[len..], 5, day).expect("room");
-        for step in 0..120 {
-            let at = OPENING + (u64::from(day) * 86_400 + u64::from(step) * 10) * SECOND;
-            let received = |connection| Received {
-                recv_unix_ns: at,
-                source: Source { account: 0, connection },
-            };
-            if (61..63).contains(&step) {
-                continue;
-            }
-            if step == 63 {
-                let gap = Gap {
-                    reason: GapReason::Disconnected,
-                    from_unix_ns: at - 30 * SECOND,
-                    to_unix_ns: at,
-                    frames: None,
+        // Blocks of five minutes.
+        for first in (0..120).step_by(30) {
+            let mut buffer =
+                BlockBuffer::new(&mut file[len..], 5, day * 4 + first / 30).expect("room");
+            for step in first..first + 30 {
+                let at = OPENING + (u64::from(day) * 86_400 + u64::from(step) * 10) * SECOND;
+                let received = |connection| Received {
+                    recv_unix_ns: at,
+                    source: Source { account: 0, connection },
                 };
-                buffer.push_gap(received(0), &gap).expect("room");
+                if (61..63).contains(&step) {
+                    continue;
+                }
+                if step == 63 {
+                    let gap = Gap {
+                        reason: GapReason::Disconnected,
+                        from_unix_ns: at - 30 * SECOND,
+                        to_unix_ns: at,
+                        frames: None,
+                    };
+                    buffer.push_gap(received(0), &gap).expect("room");
+                }
+                for (connection, token) in [(0, INFY), (1, RELIANCE)] {
+                    let frame = frame(token, 100 + step * 5);
+                    buffer.push(received(connection), RecordKind::Binary, &frame).expect("room");
+                }
             }
-            for (connection, token) in [(0, INFY), (1, RELIANCE)] {
-                let frame = frame(token, 100 + step * 5);
-                buffer.push(received(connection), RecordKind::Binary, &frame).expect("room");
-            }
+            len += buffer.finish().len();
         }
-        len += buffer.finish().len();
     }
     let path = directory.join("days.ktape");
     std::fs::write(&path, &file[..len]).expect("a file");
@@ -150,6 +154,41 @@ fn what_is_missing_is_a_finding() {
     let damaged = candles(directory.path(), &[]);
     assert_eq!(damaged.code, Some(1), "{damaged:?}");
     assert!(damaged.err.contains("1 file cut off"), "{damaged:?}");
+}
+
+#[test]
+fn damaged_frames_and_silences_leave_volume_to_the_next_packet() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let header = TapeHeader { created_unix_ns: OPENING, tape_id: 5, metadata: b"{}" };
+    let mut file = vec![0; 16 << 10];
+    let mut len = header.encode(&mut file).expect("room");
+    let mut buffer = BlockBuffer::new(&mut file[len..], 5, 0).expect("room");
+    let source = Source { account: 0, connection: 0 };
+    for step in 0..12 {
+        let received = Received { recv_unix_ns: OPENING + step * 10 * SECOND, source };
+        let mut frame = frame(INFY, 100 + step as u32 * 5);
+        if step == 5 {
+            frame.truncate(frame.len() - 40);
+        }
+        buffer.push(received, RecordKind::Binary, &frame).expect("room");
+    }
+    // Then nothing until a heartbeat at 09:19:30, at which the tape ends.
+    let received = Received { recv_unix_ns: OPENING + 270 * SECOND, source };
+    buffer.push(received, RecordKind::Binary, &[0]).expect("room");
+    len += buffer.finish().len();
+    std::fs::write(directory.path().join("day.ktape"), &file[..len]).expect("a file");
+    let ended = candles(directory.path(), &["--fill"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.err.contains("1 damaged frame") && ended.err.contains("silences"), "{ended:?}");
+    let column = |nth| -> Vec<&str> {
+        ended.out.lines().skip(1).filter_map(|line| line.split(',').nth(nth)).collect()
+    };
+    // The packet of 09:15:50 is lost, and what it showed is in that of 09:16:00.
+    assert_eq!(column(7)[..4], ["20", "35", "0", "0"], "{ended:?}");
+    // Neither the damage nor the silence is a gap.
+    assert_eq!(column(12)[..4], ["0"; 4], "{ended:?}");
+    let last = column(0).pop().expect("a bar");
+    assert!(last <= "2026-11-23T09:19:00+05:30", "bars are filled to the last record: {last}");
 }
 
 #[test]

@@ -5,38 +5,75 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::candles::write;
-use crate::process::{Running, kite, run};
+use crate::process::{Outcome, Running, kite, run};
+
+/// Makes the bars of a replay, and returns their last states by length, start and instrument.
+fn replayed(tapes: &str, more: &[&str]) -> (Outcome, BTreeMap<String, String>) {
+    let line = ["candles", "--live", "--replay", tapes, "--speed", "max"];
+    let live = run(&mut kite(&[&line[..], more].concat()));
+    let mut last = BTreeMap::new();
+    for line in live.out.lines() {
+        let (bar, state) = line.rsplit_once(',').expect("a state");
+        let before = last.insert(key(bar), bar.to_owned());
+        assert_eq!(before.is_some(), state == "corrected", "{line}");
+    }
+    (live, last)
+}
+
+/// Returns the columns that name a bar, which are two or, with several lengths, three.
+fn key(bar: &str) -> String {
+    bar.split(',').take_while(|it| it.parse::<u32>().is_err()).collect::<Vec<_>>().join(",")
+}
 
 #[test]
 fn bars_of_a_replay_are_those_of_its_tape() {
     let directory = tempfile::tempdir().expect("a directory");
+    let tape = write(directory.path());
+    let tapes = directory.path().to_str().expect("UTF-8");
+    let hours = directory.path().join("hours");
+    std::fs::write(&hours, "NSE 09:17-09:30\n").expect("a file");
+    let hours = hours.to_str().expect("UTF-8");
+    let same = |more: &[&str]| {
+        let batch = run(&mut kite(&[&["candles", tapes], more].concat()));
+        let (live, last) = replayed(tapes, more);
+        assert_eq!(live.code, batch.code, "{more:?}: {live:?} {batch:?}");
+        let recorded = batch.out.lines().map(|bar| (key(bar), bar.to_owned())).collect();
+        assert_eq!(last, recorded, "{more:?}: {live:?}");
+        assert!(last.len() > 4 && !live.err.contains("had not ended"), "{more:?}: {live:?}");
+    };
+    let cases: [&[&str]; 6] = [
+        &[],
+        &["--every", "15s,1h,1d"],
+        &["--from", "09:18:30", "--until", "09:26"],
+        &["--every", "15s,1d", "--day", "2026-11-24", "--from", "09:20"],
+        &["--fill", "--every", "5s", "--until", "09:17"],
+        &["--sessions", hours, "--from", "09:18:30"],
+    ];
+    cases.iter().for_each(|more| same(more));
+
+    let mut bytes = std::fs::read(&tape).expect("a tape");
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 200].fill(0xa5);
+    std::fs::write(&tape, bytes).expect("a file");
+    cases.iter().for_each(|more| same(more));
+}
+
+#[test]
+fn a_feed_without_a_bar_is_a_finding() {
+    let directory = tempfile::tempdir().expect("a directory");
     write(directory.path());
     let tapes = directory.path().to_str().expect("UTF-8");
-    let batch = run(&mut kite(&["candles", tapes]));
-    let live = run(&mut kite(&["candles", "--live", "--replay", tapes, "--speed", "max"]));
-    assert_eq!((batch.code, live.code), (Some(0), Some(0)), "{live:?}");
-    let mut last = BTreeMap::new();
-    let mut corrections = 0;
-    for line in live.out.lines() {
-        let (bar, state) = line.rsplit_once(',').expect("a state");
-        let key: Vec<&str> = bar.splitn(3, ',').take(2).collect();
-        let before = last.insert(key.join(","), bar.to_owned());
-        assert_eq!(before.is_some(), state == "corrected", "{line}");
-        corrections += usize::from(before.is_some());
-    }
-    let recorded: BTreeMap<String, String> = batch
-        .out
-        .lines()
-        .map(|bar| (bar.splitn(3, ',').take(2).collect::<Vec<_>>().join(","), bar.to_owned()))
-        .collect();
-    // The tape ends in the last minute of both instruments.
-    assert_eq!(recorded.len() - last.len(), 2, "{live:?}");
-    for (key, bar) in &last {
-        assert_eq!(Some(bar), recorded.get(key));
-    }
-    assert!(live.err.contains("2 bars had not ended: NSE:INFY 09:34:00 (1m), "), "{live:?}");
-    let said = format!("78 bars, {corrections} correction");
-    assert!(corrections == 0 || live.err.contains(&said), "{live:?}");
+    let (ended, _) = replayed(tapes, &["--format", "table", "NSE:TCS"]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.err.contains("no tick of NSE:TCS is on the tapes"), "{ended:?}");
+    assert!(ended.err.contains("no bar was made"), "{ended:?}");
+    let hours = directory.path().join("hours");
+    std::fs::write(&hours, "all closed\n").expect("a file");
+    let hours = hours.to_str().expect("UTF-8");
+    let line = ["candles", "--live", "--sim", "NSE:INFY", "--for", "1s", "--sessions", hours];
+    let ended = run(&mut kite(&line));
+    assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""), "{ended:?}");
+    assert!(ended.err.contains("no bar was made"), "{ended:?}");
 }
 
 #[test]

@@ -19,7 +19,6 @@ use crate::args::feed::InstrumentArgs;
 use crate::console::output::Output;
 use crate::console::signals::Stop;
 use crate::exit::{CliError, Status};
-use crate::feed::at_end::AtEnd;
 use crate::feed::deadline::Deadline;
 use crate::feed::link::{Link, News};
 use crate::feed::settings::FeedSettings;
@@ -118,9 +117,8 @@ pub(super) async fn run(args: CandlesArgs, output: Output, stop: Stop) -> Result
         feed => feed,
     };
     let running = Running { instruments, names, configs, mode: requested.mode, deadline };
-    let at_end = running.print(feed, rows, output, &stop).await?;
-    at_end.warn(output);
-    Ok(Status::done(lacks_parts || at_end.has_findings()))
+    let has_findings = running.print(feed, rows, output, &stop).await?;
+    Ok(Status::done(lacks_parts || has_findings))
 }
 
 /// What is printed of a running feed.
@@ -133,13 +131,14 @@ struct Running {
 }
 
 impl Running {
+    /// Returns whether anything is missing.
     async fn print(
         self,
         feed: Feed,
         mut rows: Rows,
         output: Output,
         stop: &Stop,
-    ) -> Result<AtEnd, CliError> {
+    ) -> Result<bool, CliError> {
         let tokens: Vec<u32> = self.instruments.iter().map(|named| named.token).collect();
         let token_files = feed.token_files();
         let OpenFeed { builder, sim, title } =
@@ -164,11 +163,13 @@ impl Running {
         }
         let counts = streams.finish(&mut rows, end_unix_ns)?;
         rows.report(&self.names);
-        report::live(&counts, output);
+        let mut has_findings = report::live(&counts, output);
         if let Some(text) = unseen.report(&self.names) {
             output.warn(text);
         }
-        Ok(at_end)
+        has_findings |= rows.warn_if_none();
+        at_end.warn(output);
+        Ok(has_findings || at_end.has_findings())
     }
 
     /// Prints bars until the feed ends, the time is over, or the user stops it.

@@ -9,6 +9,12 @@ use crate::format::numbers::{self, counted, grouped};
 use crate::format::{silences, sizes};
 use crate::instruments::names::Names;
 
+/// The warning if there is no bar.
+pub(super) const NO_BAR: &str = "no bar was made: there are no trades within the sessions";
+
+/// Packets out of order up to which there is no warning, and one for how many packets there may be.
+const TOLERATED: (u64, u64) = (10, 100);
+
 /// Returns the totals on one line.
 pub(super) fn text(summary: &BarSummary) -> String {
     let tapes = &summary.tapes;
@@ -43,15 +49,40 @@ pub(super) fn details(summary: &BarSummary, output: Output) {
 }
 
 /// Notes what the bars of a running feed were made from, and what is in none of them. Warns of gaps
-/// that not all bars show.
-pub(super) fn live(counts: &[(Every, Counts)], output: Output) {
+/// that not all bars show, and returns whether there are any; also of many packets out of order.
+pub(super) fn live(counts: &[(Every, Counts)], output: Output) -> bool {
     if let Some((_, counts)) = counts.first() {
         output.note(packets(counts));
     }
     for (every, counts) in counts {
         outside(*every, counts).iter().for_each(|line| output.note(line));
-        warn_of_late_gaps(*every, counts, output);
     }
+    warn_of_counts(counts, output)
+}
+
+/// Warns of what the counts show. Returns whether bars lack a flag.
+fn warn_of_counts(counts: &[(Every, Counts)], output: Output) -> bool {
+    let mut has_late = false;
+    for (every, counts) in counts {
+        has_late |= warn_of_late_gaps(*every, counts, output);
+    }
+    if let Some(text) = counts.first().and_then(|(_, counts)| many_out_of_order(counts)) {
+        output.warn(text);
+    }
+    has_late
+}
+
+/// Returns the warning if many packets were ignored.
+fn many_out_of_order(counts: &Counts) -> Option<String> {
+    let Counts { out_of_order: ignored, packets, .. } = *counts;
+    let (few, one_in) = TOLERATED;
+    (ignored > few && ignored.saturating_mul(one_in) > packets).then(|| {
+        let of = counted(packets, "packet");
+        format!(
+            "{} of {of} were ignored: older than the packet before, as from a source with another clock",
+            grouped(ignored)
+        )
+    })
 }
 
 /// Warns of gaps that not all bars show. Returns whether there are any.
@@ -96,21 +127,23 @@ pub(super) fn warn(summary: &BarSummary, names: &Names, output: Output) -> bool 
         let lost = numbers::lost_records(tapes.records_lost, tapes.damage_of_unknown_size);
         output.warn(format_args!("parts of the tapes cannot be read: {lost}"));
     }
-    for token in &tapes.unseen_tokens {
+    warn_of_unseen(&tapes.unseen_tokens, names, output);
+    let has_late = warn_of_counts(&summary.counts, output);
+    if summary.bars == 0 {
+        output.warn(NO_BAR);
+    }
+    let damages = tapes.damage + tapes.unreadable_records + tapes.unreadable_files;
+    damages > 0 || !tapes.unseen_tokens.is_empty() || has_late || summary.bars == 0
+}
+
+/// Warns of instruments without a packet.
+pub(super) fn warn_of_unseen(tokens: &[u32], names: &Names, output: Output) {
+    for token in tokens {
         output.warn(format_args!("no tick of {} is on the tapes", names.label(*token)));
         if let Some(text) = names.exchange_token_warning(*token) {
             output.warn(text);
         }
     }
-    let mut has_late = false;
-    for (every, counts) in &summary.counts {
-        has_late |= warn_of_late_gaps(*every, counts, output);
-    }
-    if summary.bars == 0 {
-        output.warn("no bar was made: there are no trades within the sessions");
-    }
-    let damages = tapes.damage + tapes.unreadable_records + tapes.unreadable_files;
-    damages > 0 || !tapes.unseen_tokens.is_empty() || has_late || summary.bars == 0
 }
 
 pub(super) fn as_json(summary: &BarSummary) -> Value {
@@ -148,4 +181,23 @@ pub(super) fn as_json(summary: &BarSummary) -> Value {
     });
     silences::add_json(&mut report, &tapes.silences);
     report
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_many_ignored_packets_are_warned_of() {
+        let warning = |out_of_order, packets| {
+            let mut counts = Counts::default();
+            (counts.out_of_order, counts.packets) = (out_of_order, packets);
+            many_out_of_order(&counts)
+        };
+        let text = warning(212, 596).expect("a warning");
+        assert!(text.starts_with("212 of 596 packets were ignored: older than"), "{text}");
+        assert_eq!(warning(10, 20), None);
+        assert_eq!(warning(11, 1_100), None);
+        assert!(warning(11, 1_099).is_some());
+    }
 }

@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 
-use kite_candles::{Every, Item};
+use kite_candles::{Bar, Every, Item};
 use kite_export::BarLines;
+use kite_tape::Windows;
 use kite_wire::UnixSeconds;
 
+use super::super::report::NO_BAR;
 use super::super::table::cells;
 use crate::console::output::{DIM, Output, YELLOW};
 use crate::exit::CliError;
@@ -46,6 +48,8 @@ pub(super) struct Rows {
     width: usize,
     /// `None` for the table.
     lines: Option<BarLines>,
+    /// The times whose bars are printed, those that lie in them at least in part; `None` is all.
+    shown: Option<Windows>,
     has_header: bool,
     bars: u64,
     corrections: u64,
@@ -75,6 +79,7 @@ impl Rows {
                 Form::Csv => Some(BarLines::live_csv(several)),
                 Form::JsonLines => Some(BarLines::live_json(several)),
             },
+            shown: None,
             has_header: false,
             bars: 0,
             corrections: 0,
@@ -82,12 +87,17 @@ impl Rows {
         }
     }
 
-    /// Prints what was passed on of the bars of a length, by its index. Those of instruments that
-    /// were not asked for are left out.
+    /// Prints only bars that lie within these times, at least in part.
+    pub(super) fn show(&mut self, windows: Option<Windows>) {
+        self.shown = windows;
+    }
+
+    /// Prints what was passed on of the bars of a length, by its index. Those of instruments and
+    /// times that were not asked for are left out.
     pub(super) fn print(&mut self, nth: usize, item: &Item) -> Result<(), CliError> {
         let token = item.bar().instrument_token;
         let Some(every) = self.lengths.get(nth).copied() else { return Ok(()) };
-        if !self.labels.contains_key(&token) {
+        if !self.is_shown(item.bar()) {
             return Ok(());
         }
         match item {
@@ -119,7 +129,7 @@ impl Rows {
             return self.print(nth, item);
         }
         if let Some(every) = self.lengths.get(nth)
-            && self.labels.contains_key(&bar.instrument_token)
+            && self.is_shown(bar)
         {
             self.unfinished.push((*every, bar.start, bar.instrument_token));
         }
@@ -146,6 +156,21 @@ impl Rows {
         }
         let count = counted(self.unfinished.len() as u64, "bar");
         self.output.note(format_args!("{count} had not ended: {named}"));
+    }
+
+    /// Warns if there is no bar, not even one that had not ended. Returns whether that is so.
+    pub(super) fn warn_if_none(&self) -> bool {
+        let is_none = self.bars == 0 && self.unfinished.is_empty();
+        if is_none {
+            self.output.warn(NO_BAR);
+        }
+        is_none
+    }
+
+    fn is_shown(&self, bar: &Bar) -> bool {
+        let last_ns = bar.end.unix_ns().saturating_sub(1);
+        let overlaps = |shown: &Windows| shown.overlap(bar.start.unix_ns(), last_ns);
+        self.labels.contains_key(&bar.instrument_token) && self.shown.as_ref().is_none_or(overlaps)
     }
 
     fn header(&self) -> String {
