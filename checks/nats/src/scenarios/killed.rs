@@ -6,7 +6,7 @@ use std::time::Duration;
 use kite_manager::LaneConfig;
 use kite_nats::{Publisher, PublisherConfig};
 
-use crate::consumer::Consumer;
+use crate::consumer::{Consumer, Received};
 use crate::feed::{Feed, count};
 use crate::server::NatsServer;
 use crate::{Failure, Programs, equal, until};
@@ -53,11 +53,15 @@ pub(crate) async fn run(programs: &Programs) -> Result<String, Failure> {
     let has_ended =
         || consumer.read(|it| it.events.last().is_some_and(|it| it["event"] == "stopped"));
     until("the end", has_ended).await?;
+    // The consumer has joined late, and every instrument ticks on after the last kill. Ticks may
+    // arrive after the event.
+    let accounted_for = |it: &Received| {
+        let first: u64 = it.packets.values().filter_map(|it| it.first()).map(|it| it.0 - 1).sum();
+        it.ticks + it.missed + first
+    };
+    until("all ticks", || consumer.read(accounted_for) == stats.ticks).await?;
     consumer.read(|it| -> Result<String, Failure> {
         equal("faults", &it.faults, &Vec::new())?;
-        // The consumer has joined late, and every instrument ticks on after the last kill.
-        let first: u64 = it.packets.values().filter_map(|it| it.first()).map(|it| it.0 - 1).sum();
-        equal("received and missed", &(it.ticks + it.missed + first), &stats.ticks)?;
         if it.missed > stats.unconfirmed {
             return Err(
                 format!("{} ticks missed, {} reported", it.missed, stats.unconfirmed).into()

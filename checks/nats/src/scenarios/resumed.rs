@@ -42,6 +42,12 @@ pub(crate) async fn check_totals(
     stats: &PublisherStats,
 ) -> Result<String, Failure> {
     until("the end", || remote.read(|it| Received::count(&it.events, "stopped")) == 1).await?;
+    // They may arrive after the event.
+    let is_accounted_for = || {
+        let it = remote.consumer.stats();
+        it.ticks + it.snapshot_ticks + it.missed == stats.ticks
+    };
+    until("all ticks", is_accounted_for).await?;
     let (received, of_remote) = remote.stop().await?;
     equal("published and dropped", &(stats.ticks + stats.dropped_ticks), &count(local))?;
     equal("invalid", &(of_remote.invalid, of_remote.refused), &(0, 0))?;
