@@ -270,6 +270,8 @@ impl Drop for Consumer {
 
 #[cfg(test)]
 mod tests {
+    use kite_manager::ManagerEvent;
+
     use super::*;
 
     #[tokio::test]
@@ -281,6 +283,27 @@ mod tests {
         let config = ConsumerConfig { accounts: vec!["a.b".into()], ..ConsumerConfig::default() };
         let error = connect(&server, config).await.unwrap_err();
         assert!(matches!(&error, ConsumerError::Subject(SubjectError::Account { .. })), "{error}");
+    }
+
+    #[tokio::test]
+    async fn sockets_opened_before_the_start_and_lost_meanwhile_are_reported_in_order() {
+        use async_nats::Event::{Connected, Disconnected};
+        let server: Server = "nats://127.0.0.1:1".parse().unwrap();
+        let mut consumer = connect(&server, ConsumerConfig::default()).await.unwrap();
+        let mut events = consumer.events();
+        consumer.counts.link.on_event(&Connected);
+        consumer.start().await.unwrap();
+        for expected in [&["nats_up"][..], &["nats_down", "nats_up", "nats_down"]] {
+            for name in expected {
+                let event = events.recv().await.unwrap();
+                let ManagerEvent::Reported { name: found, .. } = event else { panic!("{event}") };
+                assert_eq!(found, *name);
+            }
+            // The task sees these as one change.
+            for event in [Disconnected, Connected, Disconnected] {
+                consumer.counts.link.on_event(&event);
+            }
+        }
     }
 
     #[tokio::test]

@@ -56,7 +56,7 @@ impl Task {
         mut inbound: Inbound,
         sinks: Vec<DeliverySink>,
         delivery: Delivery,
-        link: watch::Receiver<LinkState>,
+        mut link: watch::Receiver<LinkState>,
         stopping: watch::Receiver<bool>,
     ) -> Result<Self, ConsumerError> {
         let choice = inbound.choice().clone();
@@ -76,6 +76,8 @@ impl Task {
         }
         let mut timer = interval(ASK_EVERY);
         timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // The socket may be open already.
+        link.mark_changed();
         let (messages, seen) = (select_all(subscribers), LinkState::default());
         Ok(Self {
             client,
@@ -167,18 +169,22 @@ impl Task {
     /// Reports what has changed of the socket.
     fn on_link(&mut self) {
         let now = self.link.borrow_and_update().clone();
-        let before = std::mem::replace(&mut self.seen, now.clone());
-        let inbound = &mut self.inbound;
-        if now.losses > before.losses {
-            let error = now.last_error.as_deref().unwrap_or("the socket ended");
-            let text = format!("the connection to NATS is lost: {error}");
-            inbound.notify_all("nats_down", Severity::Error, &text);
-        }
-        if now.connects > before.connects {
-            let severity = if before.connects == 0 { Severity::Notice } else { Severity::Recovery };
-            inbound.notify_all("nats_up", severity, "the connection to NATS is open");
-            inbound.await_newest();
-            self.timer.reset_immediately();
+        let (seen, inbound) = (&mut self.seen, &mut self.inbound);
+        // Sockets are opened and lost in turn, and several changes may arrive as one.
+        while seen.connects + seen.losses < now.connects + now.losses {
+            if seen.connects > seen.losses {
+                seen.losses += 1;
+                let error = now.last_error.as_deref().unwrap_or("the socket ended");
+                let text = format!("the connection to NATS is lost: {error}");
+                inbound.notify_all("nats_down", Severity::Error, &text);
+            } else {
+                let severity =
+                    if seen.connects == 0 { Severity::Notice } else { Severity::Recovery };
+                seen.connects += 1;
+                inbound.notify_all("nats_up", severity, "the connection to NATS is open");
+                inbound.await_newest();
+                self.timer.reset_immediately();
+            }
         }
     }
 
