@@ -5,7 +5,9 @@
 //! [`Feed::next`] runs Python code; the sockets are on a thread of their own, which never attaches
 //! to the interpreter. A [`Connections`] is read without waiting in native code.
 
+mod arguments;
 mod arrow;
+mod counted;
 mod feed;
 mod instruments;
 mod items;

@@ -19,9 +19,10 @@ static BUILDER: PyOnceLock<Mutex<TickBuilder>> = PyOnceLock::new();
 #[pyo3(signature = (frame, tz = None))]
 pub(crate) fn parse<'py>(
     py: Python<'py>,
-    frame: &[u8],
+    frame: pyo3_bytes::PyBytes,
     tz: Option<Py<PyAny>>,
 ) -> PyResult<Bound<'py, PyList>> {
+    let frame = frame.as_ref();
     let shared = BUILDER.get_or_try_init(py, || TickBuilder::new(py, None).map(Mutex::new))?;
     // Not waited for: a thread that has it may be waiting for the interpreter.
     match (tz, shared.try_lock()) {

@@ -5,13 +5,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kite_sim::{
-    ACCESS_TOKEN, API_KEY, FaultScript, PlannedFault, Replay, Sim, SimBuilder, Speed, Start,
+    ACCESS_TOKEN, API_KEY, Fault, FaultError, FaultScript, PlannedFault, Replay, Sim, SimBuilder,
+    Speed, Start,
 };
 use kite_tape::Reel;
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use tokio::runtime::Handle;
 
+use crate::arguments;
 use crate::feed::lock;
 use crate::runtime;
 
@@ -34,7 +36,7 @@ impl Server {
             return Err(invalid(format!("rate is {rate}; it must be from 0 to 1,000")));
         }
         let builder = Sim::builder().seed(seed).updates_per_second(rate);
-        Self::start(py, builder.script(script(&faults)?))
+        Self::start(py, builder.script(script(py, &faults)?))
     }
 
     /// Starts a replay; without a speed, as fast as the clients read.
@@ -53,7 +55,7 @@ impl Server {
             Some(times) => return Err(invalid(format!("speed is {times}; it must be above 0"))),
         };
         let replay = Replay::new(reel).speed(speed).start(Start::Sockets(sockets));
-        Self::start(py, Sim::builder().replay(replay).script(script(&faults)?))
+        Self::start(py, Sim::builder().replay(replay).script(script(py, &faults)?))
     }
 
     /// The URL to connect to.
@@ -76,9 +78,11 @@ impl Server {
 
     /// Injects a fault: `reset`, or `5s=reset` for later, or `handshake2=refusal:503`, counted from
     /// now.
-    fn fault(&self, fault: &str) -> PyResult<()> {
-        let planned = if fault.contains('=') { fault.to_owned() } else { format!("0s={fault}") };
-        self.sim()?.play(script(&[planned])?);
+    fn fault(&self, py: Python<'_>, fault: &str) -> PyResult<()> {
+        let has_time = fault.contains('=');
+        let planned = if has_time { fault.parse() } else { format!("0s={fault}").parse() };
+        let planned: PlannedFault = planned.map_err(|error| unknown(py, fault, &error))?;
+        self.sim()?.play(FaultScript::new(API_KEY).plan(&planned));
         Ok(())
     }
 
@@ -152,10 +156,23 @@ impl Server {
     }
 }
 
-fn script(faults: &[String]) -> PyResult<FaultScript> {
+/// Returns the exception of a text that is no fault, with similar ones.
+fn unknown(py: Python<'_>, fault: &str, error: &FaultError) -> PyErr {
+    let advice = match error {
+        FaultError::Kind { kind } => {
+            arguments::choice(py, kind, Fault::KINDS.iter().map(|kind| kind.name()))
+        }
+        _ => Ok(String::new()),
+    };
+    match advice {
+        Ok(advice) => invalid(format!("fault {fault}: {error}{advice}")),
+        Err(error) => error,
+    }
+}
+
+fn script(py: Python<'_>, faults: &[String]) -> PyResult<FaultScript> {
     faults.iter().try_fold(FaultScript::new(API_KEY), |script, fault| {
-        let planned: PlannedFault =
-            fault.parse().map_err(|error| invalid(format!("fault {fault}: {error}")))?;
+        let planned: PlannedFault = fault.parse().map_err(|error| unknown(py, fault, &error))?;
         Ok(script.plan(&planned))
     })
 }

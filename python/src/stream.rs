@@ -152,6 +152,11 @@ impl Connections {
         Lookup::begin(&self.names, names, &self.shown, &self.runtime)
     }
 
+    /// Adds names of instruments that are subscribed by token.
+    fn add_names(&self, named: Vec<(u32, String)>) {
+        self.shown.symbols().add(named);
+    }
+
     /// Begins to open the connections. Does nothing if they are open.
     fn begin(&self) -> PyResult<()> {
         check_process(self.process)?;

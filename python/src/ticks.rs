@@ -11,6 +11,8 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString};
 
+use crate::arguments;
+
 /// Bytes per level of market depth.
 const LEVEL_BYTES: usize = 12;
 const LEVELS: usize = 5;
@@ -52,6 +54,9 @@ const TIMES_KEPT_NS: u64 = 1_000_000_000;
 
 impl TickBuilder {
     pub(crate) fn new(py: Python<'_>, zone: Option<Py<PyAny>>) -> PyResult<Self> {
+        if let Some(zone) = &zone {
+            arguments::check_zone(zone.bind(py))?;
+        }
         let datetime = py.import(intern!(py, "datetime"))?.getattr(intern!(py, "datetime"))?;
         Ok(Self {
             templates: Templates::new(py)?,

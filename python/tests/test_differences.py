@@ -216,6 +216,20 @@ done(found)
         [True, True],
         ["ValueError", "TypeError"],
     ),
+    "an access token that is no text is not sent": (
+        SIM,
+        """
+kws = ticker(access_token=None)
+try:
+    kws.connect(threaded=True)
+    wait_for(lambda: names("error"))
+    done("refused")
+except TypeError as error:
+    done(str(error))
+""",
+        "refused",
+        "access_token is of type NoneType; it must be a str",
+    ),
     "sys.exit() in a callback leaves connect()": (
         SIM,
         """

@@ -9,8 +9,9 @@
 `Tape` has recorded ticks as tables for polars, DuckDB and other libraries.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 
+from ._arguments import Mode
 from ._install import install
 from ._native import (
     Batch,
@@ -44,6 +45,7 @@ __all__ = [
     "Instrument",
     "Instruments",
     "KiteTicker",
+    "Mode",
     "Orders",
     "RecordedFrame",
     "RecordedGap",
@@ -63,7 +65,7 @@ __all__ = [
     "parse",
 ]
 
-if TYPE_CHECKING:
+if _TYPE_CHECKING:
     from ._dtypes import FULL_DTYPE as FULL_DTYPE
     from ._dtypes import INDEX_FULL_DTYPE as INDEX_FULL_DTYPE
     from ._dtypes import INDEX_QUOTE_DTYPE as INDEX_QUOTE_DTYPE
@@ -71,9 +73,14 @@ if TYPE_CHECKING:
     from ._dtypes import QUOTE_DTYPE as QUOTE_DTYPE
 else:
 
-    def __getattr__(name: str) -> Any:
+    _DTYPES = ["FULL_DTYPE", "INDEX_FULL_DTYPE", "INDEX_QUOTE_DTYPE", "LTP_DTYPE", "QUOTE_DTYPE"]
+
+    def __dir__() -> list[str]:
+        return sorted([*__all__, *_DTYPES, "__doc__", "__file__", "__name__", "__path__"])
+
+    def __getattr__(name: str) -> object:
         # Imported when it is used, because this package does not need numpy.
-        if name.endswith("_DTYPE"):
+        if name in _DTYPES:
             from . import _dtypes
 
             return getattr(_dtypes, name)

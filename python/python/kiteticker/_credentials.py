@@ -18,6 +18,19 @@ class Credentials:
     def __getstate__(self) -> object:
         raise TypeError("credentials are not pickled")
 
+    def check(self) -> None:
+        """Raises TypeError if one is no text. The error does not show it."""
+        for name, value in (("api_key", self.api_key), ("access_token", self._access_token)):
+            if not isinstance(value, str):
+                raise TypeError(f"{name} is of type {type(value).__name__}; it must be a str")
+
+    def check_given(self) -> None:
+        """Raises as `check` does, and ValueError if one is empty."""
+        self.check()
+        for name, value in (("api_key", self.api_key), ("access_token", self._access_token)):
+            if not value:
+                raise ValueError(f"{name} is empty; it must be that of your app, or of a Sim")
+
     def token(self) -> str:
         """Returns the token, unescaped, since programs escape what goes into a URL by themselves."""
         return unquote(self._access_token.partition("&")[0])

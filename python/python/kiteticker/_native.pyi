@@ -5,6 +5,7 @@ from datetime import date, datetime, tzinfo
 from decimal import Decimal
 from typing import Any, Literal, Self, TypeVar, final, overload
 
+from ._arguments import Mode
 from ._events import Gap
 
 __all__ = [
@@ -34,9 +35,9 @@ _T = TypeVar("_T")
 
 __version__: str
 
-def parse(frame: bytes, tz: tzinfo | None = None) -> list[dict[str, Any]]:
+def parse(frame: bytes | bytearray | memoryview, tz: tzinfo | None = None) -> list[dict[str, Any]]:
     """Returns the ticks of a frame as on_ticks receives them. If the frame is damaged, those before
-    the damage."""
+    the damage, where `Batch` raises ValueError."""
 
 @final
 class Feed:
@@ -105,6 +106,7 @@ class Connections:
         settings: Any,
     ) -> Connections: ...
     def look_up(self, names: list[str]) -> Lookup: ...
+    def add_names(self, named: list[tuple[int, str]]) -> None: ...
     def begin(self) -> None: ...
     def fileno(self) -> int: ...
     def hush(self) -> None: ...
@@ -113,7 +115,7 @@ class Connections:
     def subscribe(self, wanted: list[tuple[int, str]]) -> None: ...
     def unsubscribe(self, tokens: list[int]) -> None: ...
     def set_subscriptions(self, wanted: list[tuple[int, str]]) -> None: ...
-    def subscriptions(self) -> dict[int, str]: ...
+    def subscriptions(self) -> dict[int, Mode]: ...
     def events(self) -> Listener: ...
     def orders(self) -> Listener: ...
     def status(self) -> str: ...
@@ -206,7 +208,7 @@ class Batch:
 
     def table(
         self,
-        columns: Sequence[str] | None = None,
+        columns: str | Sequence[str] | None = None,
         *,
         prices: Literal["decimal", "float"] = "decimal",
     ) -> Table:
@@ -234,66 +236,110 @@ class Tick:
     def __ne__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
     @property
-    def recv_time(self) -> datetime: ...
+    def recv_time(self) -> datetime:
+        """When the frame was received."""
+
     @property
     def recv_unix_ns(self) -> int:
         """`recv_time` in nanoseconds since the Unix epoch."""
 
     @property
-    def connection(self) -> int: ...
+    def connection(self) -> int:
+        """The number of the connection, from 0."""
+
     @property
     def is_first(self) -> bool:
         """Whether it is the first of its instrument after a subscribe, a change of the mode or a
         reconnect: the newest values, no matter how old, rather than a trade."""
 
     @property
-    def instrument_token(self) -> int: ...
+    def instrument_token(self) -> int:
+        """The number that identifies the instrument."""
+
     @property
     def symbol(self) -> str | None:
         """The name, if the instrument was subscribed by its name."""
 
     @property
-    def segment(self) -> str: ...
+    def segment(self) -> str:
+        """The segment, such as "NSE" or "INDICES"."""
+
     @property
-    def mode(self) -> str: ...
+    def mode(self) -> str:
+        """The mode of the tick: "full", "quote" or "ltp"."""
+
     @property
-    def last_price(self) -> float: ...
+    def last_price(self) -> float:
+        """The price of the last trade; of an index, its value."""
+
     @property
-    def last_quantity(self) -> int | None: ...
+    def last_quantity(self) -> int | None:
+        """The quantity of the last trade."""
+
     @property
-    def average_price(self) -> float | None: ...
+    def average_price(self) -> float | None:
+        """The average price of the day, weighted by volume."""
+
     @property
-    def volume(self) -> int | None: ...
+    def volume(self) -> int | None:
+        """The volume of the day."""
+
     @property
-    def total_buy_quantity(self) -> int | None: ...
+    def total_buy_quantity(self) -> int | None:
+        """The quantity of all pending buy orders."""
+
     @property
-    def total_sell_quantity(self) -> int | None: ...
+    def total_sell_quantity(self) -> int | None:
+        """The quantity of all pending sell orders."""
+
     @property
-    def open(self) -> float | None: ...
+    def open(self) -> float | None:
+        """The first price of the day."""
+
     @property
-    def high(self) -> float | None: ...
+    def high(self) -> float | None:
+        """The highest price of the day."""
+
     @property
-    def low(self) -> float | None: ...
+    def low(self) -> float | None:
+        """The lowest price of the day."""
+
     @property
-    def close(self) -> float | None: ...
+    def close(self) -> float | None:
+        """The close of the day before."""
+
     @property
-    def change(self) -> float | None: ...
+    def change(self) -> float | None:
+        """The change since the close in points; only an index has it."""
+
     @property
     def change_percent(self) -> float | None:
         """Last price minus close in percent of the close; None if the close is 0."""
 
     @property
-    def last_trade_time(self) -> datetime | None: ...
+    def last_trade_time(self) -> datetime | None:
+        """When the last trade was made."""
+
     @property
-    def oi(self) -> int | None: ...
+    def oi(self) -> int | None:
+        """The open interest."""
+
     @property
-    def oi_day_high(self) -> int | None: ...
+    def oi_day_high(self) -> int | None:
+        """The highest open interest of the day."""
+
     @property
-    def oi_day_low(self) -> int | None: ...
+    def oi_day_low(self) -> int | None:
+        """The lowest open interest of the day."""
+
     @property
-    def exchange_time(self) -> datetime | None: ...
+    def exchange_time(self) -> datetime | None:
+        """When the exchange sent the tick."""
+
     @property
-    def depth(self) -> Depth | None: ...
+    def depth(self) -> Depth | None:
+        """Five bids and five asks."""
+
     def to_dict(self) -> dict[str, Any]:
         """Returns the tick as `on_ticks` of a KiteTicker receives it."""
 
@@ -323,8 +369,13 @@ class DepthLevel:
 
 @final
 class Instrument:
-    """One instrument of Kite's list. What the list lacks is None or empty."""
+    """One instrument of Kite's list. What the list lacks is None or empty.
 
+    It stands for its token wherever one is passed, as in `dict.fromkeys(instruments.select(...), "full")`
+    for a Stream, or `kws.subscribe(...)`.
+    """
+
+    def __index__(self) -> int: ...
     def __eq__(self, other: object, /) -> bool: ...
     def __ne__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
@@ -443,7 +494,7 @@ class Recording:
         self,
         wanted: list[str | int] | None,
         ranges: list[tuple[int, int]] | None,
-        columns: list[str] | None,
+        columns: str | Sequence[str] | None,
         prices: str,
         times: str,
         time_zone: str,
@@ -509,7 +560,7 @@ class RecordedFrame:
 
     @property
     def data(self) -> memoryview:
-        """The bytes as received, without a copy; `kiteticker.parse(bytes(frame.data))` decodes them."""
+        """The bytes as received, without a copy; `kiteticker.parse(frame.data)` decodes them."""
 
 @final
 class Frames:

@@ -7,8 +7,8 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any, Self, SupportsIndex
 
+from ._arguments import shown, tokens_of
 from ._native import Server
-from ._tokens import tokens_of
 
 
 class _Loopback:
@@ -16,6 +16,7 @@ class _Loopback:
 
     def __init__(self, server: Server) -> None:
         self._server = server
+        self._is_stopped = False
         self.root = server.root
         """The URL for the argument `root` of a KiteTicker."""
         self.api_key = server.api_key
@@ -28,7 +29,8 @@ class _Loopback:
         self.stop()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.root}>"
+        stopped = " stopped" if self._is_stopped else ""
+        return f"<{type(self).__name__} {self.root}{stopped}>"
 
     def fault(self, fault: str) -> None:
         """Injects a fault: "reset", "half_open:3s", "close:1001", "order:REJECTED" and so on, as
@@ -43,6 +45,10 @@ class _Loopback:
 
     def order(self, data: Mapping[str, Any]) -> None:
         """Sends an order update to every socket, for `on_order_update`."""
+        if not isinstance(data, Mapping):
+            raise TypeError(
+                f'data is {shown(data)}; it must be a dict such as {{"order_id": "1", "status": "COMPLETE"}}'
+            )
         self.text(json.dumps({"type": "order", "data": dict(data)}))
 
     def text(self, text: str) -> None:
@@ -65,6 +71,7 @@ class _Loopback:
 
     def stop(self) -> None:
         """Drops all sockets and stops listening. At the end of a `with` block this is called."""
+        self._is_stopped = True
         self._server.stop()
 
 

@@ -14,10 +14,11 @@ from datetime import tzinfo
 from types import SimpleNamespace
 from typing import Any, ClassVar, Literal, Self, SupportsIndex, TypeAlias, TypeVar
 
+from ._arguments import Mode, Slow, check_slow, check_zone, modes_of, proxy_of, shown, tokens_of
 from ._credentials import Credentials
 from ._native import Batch, Connections, Listener
+from ._native import Instrument as Listed
 from ._receiver import Receiver
-from ._tokens import tokens_of
 from ._waiting import Steps, run, run_async
 
 __all__ = ["Event", "Events", "Orders", "Stream", "StreamError", "TokenRefused"]
@@ -27,7 +28,7 @@ log = logging.getLogger("kiteticker")
 T = TypeVar("T")
 
 Instrument: TypeAlias = str | SupportsIndex
-"""A name such as "NSE:INFY", or an instrument token."""
+"""A name such as "NSE:INFY", an instrument token, or an `Instrument` of the list."""
 
 PER_CONNECTION, MAX_CONNECTIONS = 3_000, 3
 # Time for a recording to be written.
@@ -68,7 +69,7 @@ class Stream(Receiver[Batch]):
                     print(tick.symbol, tick.last_price)
 
     The same with `async with` and `async for` in a coroutine. Instruments are names, which are looked
-    up in Kite's list of the day, or tokens; each has its mode. A batch is what was received since the
+    up in Kite's list of the day, tokens, or rows of Instruments; each has its mode. A batch is what was received since the
     one before. Nothing is lost unreported: `batch.gaps` are what reconnects missed, `batch.lag` what
     was left out because the program was too slow.
 
@@ -92,11 +93,11 @@ class Stream(Receiver[Batch]):
         self,
         api_key: str,
         access_token: str,
-        instruments: Mapping[Any, str] | None = None,
+        instruments: Mapping[Any, Mode] | None = None,
         *,
         root: str | None = None,
         connections: int | None = None,
-        slow: Literal["block", "drop_oldest", "conflate"] = "block",
+        slow: Slow = "block",
         tz: tzinfo | None = None,
         record_to: str | os.PathLike[str] | None = None,
         instruments_file: str | os.PathLike[str] | None = None,
@@ -105,11 +106,12 @@ class Stream(Receiver[Batch]):
         connect_timeout: float = 30,
         reconnect_max_delay: float = 60,
     ) -> None:
-        wanted = dict(instruments or {})
-        for mode in wanted.values():
-            _check_mode(mode)
+        wanted = {} if instruments is None else modes_of(instruments)
         names, tokens = _divided(wanted)
         credentials = Credentials(api_key, access_token)
+        credentials.check_given()
+        check_slow(slow)
+        check_zone(tz)
         self.root = root or self.ROOT_URI
         settings = SimpleNamespace(
             root=self.root,
@@ -118,7 +120,7 @@ class Stream(Receiver[Batch]):
             max_delay=reconnect_max_delay,
             connect_timeout=connect_timeout,
             verify=True,
-            proxy=None if proxy is None else (proxy["host"], int(proxy["port"])),
+            proxy=proxy_of(proxy),
             slow=slow,
             record_to=record_to,
         )
@@ -129,11 +131,17 @@ class Stream(Receiver[Batch]):
         )
         super().__init__(self._native)
         self._native.subscribe([(token, wanted[key]) for key, token in tokens.items()])
+        self._native.add_names(_symbols(tokens))
         # Looked up when the stream is opened.
         self._names = {name: wanted[key] for key, name in names.items()}
         self._is_recording = record_to is not None
         self._failure: tuple[bool, str] | None = None
         self._is_open = self._is_closed = False
+
+    def __getstate__(self) -> object:
+        raise TypeError(
+            "a Stream has sockets and an access token, and is neither pickled nor copied: create another"
+        )
 
     def __repr__(self) -> str:
         state = "closed" if self._is_closed else "open" if self._is_open else "not open"
@@ -179,35 +187,45 @@ class Stream(Receiver[Batch]):
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
-    def subscribe(self, instruments: Mapping[Any, str]) -> None:
+    def subscribe(self, instruments: Mapping[Any, Mode]) -> None:
         """Adds instruments, at any time and from any thread; those already subscribed switch to the
         mode given. Raises ValueError for more than the connections can carry; nothing is changed
-        then.
+        then. Raises StreamError if the stream was closed, as the other changes do.
 
         The first name may have to be looked up in a list that is fetched, which takes seconds; in a
         coroutine, `await asyncio.to_thread(stream.subscribe, ...)`. Tokens never wait.
         """
-        self._native.subscribe(run(self._resolved(instruments)))
+        self._check_closed()
+        self._native.subscribe(run(self._resolved(modes_of(instruments))))
 
     def unsubscribe(self, instruments: Iterable[Instrument]) -> None:
         """Removes instruments; those that are not subscribed are ignored."""
-        wanted = dict.fromkeys(instruments, "ltp")
+        self._check_closed()
+        if isinstance(instruments, str) or not isinstance(instruments, Iterable):
+            raise TypeError(
+                f"instruments is {shown(instruments)}; it must be a list of names or tokens, such as "
+                '["NSE:INFY"]'
+            )
+        wanted: dict[Any, Mode] = dict.fromkeys(instruments, "ltp")
         self._native.unsubscribe([token for token, _ in run(self._resolved(wanted))])
 
-    def set_subscriptions(self, instruments: Mapping[Any, str]) -> None:
+    def set_subscriptions(self, instruments: Mapping[Any, Mode]) -> None:
         """Replaces all instruments by these, and sends only the differences."""
-        self._native.set_subscriptions(run(self._resolved(instruments)))
+        self._check_closed()
+        self._native.set_subscriptions(run(self._resolved(modes_of(instruments))))
 
     @property
-    def subscriptions(self) -> dict[int, str]:
+    def subscriptions(self) -> dict[int, Mode]:
         """The instruments that are subscribed, with their modes."""
         return self._native.subscriptions()
 
     def set_access_token(self, access_token: str) -> None:
         """Replaces the access token. Connections that wait or gave up retry immediately with it;
         open ones stay open."""
+        credentials = Credentials("unused", access_token)
+        credentials.check_given()
         self._failure = None
-        self._native.set_access_token(Credentials("", access_token).token())
+        self._native.set_access_token(credentials.token())
 
     def events(self) -> Events:
         """Returns an iterator over what happens to the connections from now on."""
@@ -272,10 +290,9 @@ class Stream(Receiver[Batch]):
     def _is_not_written(self) -> None:
         log.warning("the recording was not finished within %d s", FINISH_S)
 
-    def _resolved(self, instruments: Mapping[Any, str]) -> Steps[list[tuple[int, str]]]:
+    def _resolved(self, instruments: Mapping[Any, Mode]) -> Steps[list[tuple[int, str]]]:
         names, tokens = _divided(instruments)
-        for mode in instruments.values():
-            _check_mode(mode)
+        self._native.add_names(_symbols(tokens))
         if names:
             lookup = self._native.look_up(list(names.values()))
             while (found := lookup.take()) is None:
@@ -296,6 +313,9 @@ class _OfStream(Receiver[T]):
 
     def _opening(self) -> Steps[None]:
         return self._stream._opening()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._stream!r}>"
 
 
 class Events(_OfStream[Event]):
@@ -342,9 +362,9 @@ def _divided(keys: Iterable[Any]) -> tuple[dict[Any, str], dict[Any, int]]:
     return names, tokens
 
 
-def _check_mode(mode: str) -> None:
-    if mode not in ("full", "quote", "ltp"):
-        raise ValueError(f'mode is {mode!r}; it must be "full", "quote" or "ltp"')
+def _symbols(tokens: Mapping[Any, int]) -> list[tuple[int, str]]:
+    """Returns the names of instruments that are rows of the list."""
+    return [(token, key.symbol) for key, token in tokens.items() if isinstance(key, Listed)]
 
 
 _OPEN: weakref.WeakSet[Stream] = weakref.WeakSet()

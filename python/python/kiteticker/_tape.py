@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, SupportsIndex
 
+from ._arguments import shown, tokens_of
 from ._native import Frames, Instrument, Instruments, Recording, TapeTable
 from ._times import Moment, in_india, ranges
-from ._tokens import tokens_of
 
 Path = str | os.PathLike[str]
 Wanted = str | SupportsIndex | Instrument
@@ -81,7 +81,7 @@ class Tape:
         instruments: Wanted | Iterable[Wanted] | None = None,
         start: Moment | None = None,
         end: Moment | None = None,
-        columns: Sequence[str] | None = None,
+        columns: str | Sequence[str] | None = None,
         *,
         prices: Literal["decimal", "float"] = "decimal",
         times: Literal["ns", "us"] = "ns",
@@ -98,8 +98,6 @@ class Tape:
         Raises KeyError for an unknown name, and ValueError for an unknown column or a time at which
         nothing was recorded.
         """
-        if columns is not None:
-            columns = [columns] if isinstance(columns, str) else list(columns)
         return self._recording.ticks(
             _wanted(instruments), self._ranges(start, end), columns, prices, times, time_zone
         )
@@ -123,9 +121,8 @@ class Tape:
         close, and `pre_open` those before the session. `grace` is how many seconds a bar waits for
         late packets. Raises as `ticks` does.
         """
-        lengths = [every] if isinstance(every, str) else list(every)
         return self._recording.candles(
-            lengths,
+            _lengths(every),
             _wanted(instruments),
             self._ranges(start, end),
             fill,
@@ -191,11 +188,23 @@ def candles(
     )
 
 
+def _lengths(every: str | Sequence[str]) -> list[str]:
+    lengths = [every] if isinstance(every, str) or not isinstance(every, Iterable) else list(every)
+    for length in lengths:
+        if not isinstance(length, str):
+            raise TypeError(f'every is {shown(every)}; it must be such as "1m", or ["1m", "1d"]')
+    if not lengths:
+        raise ValueError('every is empty; it must be such as "1m", or ["1m", "1d"]')
+    return lengths
+
+
 def _wanted(instruments: Wanted | Iterable[Wanted] | None) -> list[str | int] | None:
     if instruments is None:
         return None
     if isinstance(instruments, str | Instrument | SupportsIndex):
         instruments = [instruments]
+    elif not isinstance(instruments, Iterable):
+        raise TypeError(f"instruments is {shown(instruments)}; it must be names or tokens")
     found: list[str | int] = []
     for one in instruments:
         if isinstance(one, str):

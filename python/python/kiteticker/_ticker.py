@@ -9,14 +9,14 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from datetime import tzinfo
 from types import SimpleNamespace
-from typing import Any, ClassVar, SupportsIndex
+from typing import Any, ClassVar, Literal, SupportsIndex
 
+from ._arguments import Mode, Slow, check_mode, check_slow, check_zone, proxy_of, tokens_of
 from ._credentials import Credentials
 from ._events import ConnectResponse, Gap
 from ._native import Feed
 from ._session import FINISH_S, Session
 from ._signals import ending
-from ._tokens import tokens_of
 
 __all__ = ["ConnectResponse", "Gap", "KiteTicker"]
 
@@ -60,9 +60,9 @@ class KiteTicker:
     RECONNECT_MAX_DELAY: ClassVar[int] = 60
     RECONNECT_MAX_TRIES: ClassVar[int] = 50
     ROOT_URI: ClassVar[str] = "wss://ws.kite.trade"
-    MODE_FULL: ClassVar[str] = "full"
-    MODE_QUOTE: ClassVar[str] = "quote"
-    MODE_LTP: ClassVar[str] = "ltp"
+    MODE_FULL: ClassVar[Literal["full"]] = "full"
+    MODE_QUOTE: ClassVar[Literal["quote"]] = "quote"
+    MODE_LTP: ClassVar[Literal["ltp"]] = "ltp"
 
     _LEAST_MAX_DELAY: ClassVar[int] = 5
     _MOST_MAX_TRIES: ClassVar[int] = 300
@@ -79,10 +79,12 @@ class KiteTicker:
         connect_timeout: float = CONNECT_TIMEOUT,
         *,
         query: Mapping[str, str] | None = None,
-        slow: str = "block",
+        slow: Slow = "block",
         tz: tzinfo | None = None,
         record_to: str | os.PathLike[str] | None = None,
     ) -> None:
+        check_slow(slow)
+        check_zone(tz)
         self.root = root or self.ROOT_URI
         self.debug = debug
         self.reconnect = reconnect
@@ -107,7 +109,7 @@ class KiteTicker:
         self.connect_timeout = connect_timeout
         self.socket_url = f"{self.root}?api_key={api_key}&access_token=***"
         self.query: dict[str, str] = dict(query or {})
-        self.slow = slow
+        self.slow: Slow = slow
         self.tz = tz
         self.record_to = record_to
 
@@ -159,7 +161,8 @@ class KiteTicker:
         `stop()`, unless the program has set a handler of its own. If another thread calls the
         callbacks of this ticker already, it goes on to do so, and this returns immediately. `proxy`
         is an HTTP proxy, `{"host": ..., "port": ...}`. Raises ValueError for settings that cannot
-        work, such as `disable_ssl_verification` with a server that is not on this machine.
+        work, such as `disable_ssl_verification` with a server that is not on this machine, and
+        TypeError for an `api_key` or `access_token` that is no text.
         """
         session = Session(self)
         if threaded:
@@ -229,8 +232,10 @@ class KiteTicker:
     def set_access_token(self, access_token: str) -> None:
         """Replaces the access token, from the next handshake on. A ticker that gave up connects
         again with it."""
+        credentials = Credentials(self._credentials.api_key, access_token)
+        credentials.check()
         with self._lock:
-            self._credentials = Credentials(self._credentials.api_key, access_token)
+            self._credentials = credentials
             session = self._running()
             if session is None:
                 return
@@ -268,10 +273,9 @@ class KiteTicker:
                 self.subscribed_tokens.pop(token, None)
         return True
 
-    def set_mode(self, mode: str, instrument_tokens: Iterable[SupportsIndex]) -> bool:
+    def set_mode(self, mode: Mode, instrument_tokens: Iterable[SupportsIndex]) -> bool:
         """Sets the mode of instruments, and subscribes those that are not. Returns True."""
-        if mode not in (self.MODE_FULL, self.MODE_QUOTE, self.MODE_LTP):
-            raise ValueError(f'mode is {mode!r}; it must be "full", "quote" or "ltp"')
+        check_mode(mode)
         tokens = tokens_of(instrument_tokens)
         with self._lock:
             feed = self._feed()
@@ -317,10 +321,11 @@ class KiteTicker:
         return [(operator.index(token), mode) for token, mode in self.subscribed_tokens.items()]
 
     def _open(self) -> Feed:
+        self._credentials.check()
+        check_zone(self.tz)
         if self._opened is not None and self.record_to is not None:
             # The directory is free once the recording before is written.
             self._opened.wait_closed(FINISH_S)
-        proxy = self._proxy
         settings = SimpleNamespace(
             root=self.root,
             query=[*self._credentials.parameters(), *self.query.items()],
@@ -328,7 +333,7 @@ class KiteTicker:
             max_delay=self.reconnect_max_delay,
             connect_timeout=self.connect_timeout,
             verify=not self._disable_ssl_verification,
-            proxy=None if proxy is None else (proxy["host"], int(proxy["port"])),
+            proxy=proxy_of(self._proxy),
             slow=self.slow,
             record_to=self.record_to,
         )

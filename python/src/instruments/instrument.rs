@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDate;
 
 /// One instrument of the list. Equal to another if all columns are.
-#[pyclass(frozen, eq)]
+#[pyclass(module = "kiteticker", frozen, eq)]
 #[derive(Debug, Clone, PartialEq)]
 pub struct Instrument {
     /// The number that identifies the instrument in subscriptions and ticks.
@@ -71,6 +71,11 @@ impl Instrument {
     #[getter]
     fn expiry<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDate>>> {
         self.expiry.map(|(year, month, day)| PyDate::new(py, year, month, day)).transpose()
+    }
+
+    /// Returns the token, so that an instrument is accepted wherever one is.
+    fn __index__(&self) -> u32 {
+        self.instrument_token
     }
 
     fn __hash__(&self) -> u64 {

@@ -18,7 +18,7 @@ use super::wanted::Wanted;
 const URL_VARIABLE: &str = "KITE_INSTRUMENTS_URL";
 
 /// Kite's instrument list of one day.
-#[pyclass(frozen)]
+#[pyclass(module = "kiteticker", frozen)]
 #[derive(Debug)]
 pub struct Instruments {
     loaded: Loaded,
@@ -59,6 +59,9 @@ impl Instruments {
         refresh: bool,
     ) -> PyResult<Self> {
         if let Some(path) = path {
+            if day.is_some() || url.is_some() {
+                return Err(invalid("path is a list already: pass no day and no url with it"));
+            }
             let loaded = py.detach(|| kite_instruments::Instruments::from_file(path));
             return loaded.map(|loaded| Self { loaded }).map_err(unusable);
         }

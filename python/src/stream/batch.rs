@@ -14,7 +14,9 @@ use pyo3::exceptions::{PyIndexError, PyOverflowError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyDict, PyList, PyMemoryView, PySlice};
 
+use crate::arguments;
 use crate::arrow;
+use crate::counted::counted;
 use crate::items::gap_object;
 use crate::stream::packets;
 use crate::stream::shown::Shown;
@@ -25,7 +27,7 @@ use crate::stream::tick::Tick;
 const PREFIX_BYTES: usize = 2;
 
 /// Frames, and what was lost before or between them.
-#[pyclass(frozen)]
+#[pyclass(module = "kiteticker", frozen)]
 #[derive(Debug)]
 pub struct Batch {
     shown: Arc<Shown>,
@@ -86,6 +88,11 @@ impl Batch {
         &self.shown
     }
 
+    /// Returns the number of ticks.
+    pub(crate) fn len(&self) -> usize {
+        self.ticks
+    }
+
     fn add_frame(&mut self, frame: TaggedBatch) {
         self.ticks += frame.batch.ticks.len();
         self.frames.push(frame);
@@ -127,7 +134,8 @@ impl Batch {
 
     /// Returns the ticks as a table.
     fn all_columns(&self) -> PyResult<RecordBatch> {
-        let layout = self.shown.layout(None, Prices::Decimal).map_err(table::refused)?;
+        let layout =
+            self.shown.layout(None, Prices::Decimal).map_err(arguments::invalid_columns)?;
         layout.build(self.packets()).map_err(table::failed)
     }
 
@@ -249,7 +257,12 @@ impl Batch {
 
     /// Chooses the columns of the table and the type of its prices.
     #[pyo3(signature = (columns = None, *, prices = "decimal"))]
-    fn table(slf: Bound<'_, Self>, columns: Option<Vec<String>>, prices: &str) -> PyResult<Table> {
+    fn table(
+        slf: Bound<'_, Self>,
+        columns: Option<&Bound<'_, PyAny>>,
+        prices: &str,
+    ) -> PyResult<Table> {
+        let columns = columns.map(arguments::column_names).transpose()?;
         Table::new(slf, columns, prices)
     }
 
@@ -273,7 +286,7 @@ impl Batch {
 
     fn __repr__(&self) -> String {
         let (ticks, frames) = (self.ticks, self.frames.len());
-        format!("<Batch of {ticks} ticks in {frames} frames>")
+        format!("<Batch of {} in {}>", counted(ticks, "tick"), counted(frames, "frame"))
     }
 }
 

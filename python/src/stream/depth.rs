@@ -7,7 +7,7 @@ use pyo3::types::PyTuple;
 const LEVELS: usize = 5;
 
 /// Five bids and five asks.
-#[pyclass(frozen, eq)]
+#[pyclass(module = "kiteticker", frozen, eq)]
 #[derive(Debug, Clone, PartialEq)]
 pub struct Depth {
     bids: [DepthLevel; LEVELS],
@@ -15,7 +15,7 @@ pub struct Depth {
 }
 
 /// One level of market depth.
-#[pyclass(frozen, eq, get_all)]
+#[pyclass(module = "kiteticker", frozen, eq, get_all)]
 #[derive(Debug, Clone, PartialEq)]
 pub struct DepthLevel {
     /// The price in rupees.

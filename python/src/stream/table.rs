@@ -3,17 +3,19 @@
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use kite_export::{ColumnError, EncodeFailure, Prices};
+use kite_export::{EncodeFailure, Prices};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
 
+use crate::arguments;
 use crate::arrow;
+use crate::counted::counted;
 use crate::stream::batch::Batch;
 use crate::stream::layout::Layout;
 
 /// Columns of a batch.
-#[pyclass(frozen)]
+#[pyclass(module = "kiteticker", frozen)]
 #[derive(Debug)]
 pub struct Table {
     batch: Py<Batch>,
@@ -35,7 +37,8 @@ impl Table {
                 )));
             }
         };
-        let layout = batch.get().shown().layout(columns, prices).map_err(refused)?;
+        let layout =
+            batch.get().shown().layout(columns, prices).map_err(arguments::invalid_columns)?;
         Ok(Self { batch: batch.unbind(), layout })
     }
 
@@ -46,6 +49,11 @@ impl Table {
 
 #[pymethods]
 impl Table {
+    fn __repr__(&self) -> String {
+        let (rows, columns) = (self.batch.get().len(), self.layout.arrow().fields().len());
+        format!("<Table of {}, {}>", counted(rows, "tick"), counted(columns, "column"))
+    }
+
     fn __arrow_c_schema__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyCapsule>> {
         arrow::schema(py, &self.layout.arrow())
     }
@@ -71,8 +79,4 @@ impl Table {
 
 pub(crate) fn failed(error: EncodeFailure) -> PyErr {
     PyRuntimeError::new_err(error.to_string())
-}
-
-pub(crate) fn refused(error: ColumnError) -> PyErr {
-    PyValueError::new_err(error.to_string())
 }

@@ -14,7 +14,7 @@ use crate::feed::lock;
 const CHUNK: usize = 256;
 
 /// A frame of a recording.
-#[pyclass(frozen, get_all)]
+#[pyclass(module = "kiteticker", frozen, get_all)]
 #[derive(Debug)]
 pub struct RecordedFrame {
     /// When it was received, in nanoseconds since the Unix epoch.
@@ -27,8 +27,16 @@ pub struct RecordedFrame {
     data: Py<PyMemoryView>,
 }
 
+#[pymethods]
+impl RecordedFrame {
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let (len, at) = (self.data.bind(py).len()?, self.recv_unix_ns);
+        Ok(format!("<RecordedFrame of {len} bytes, recv_unix_ns={at}>"))
+    }
+}
+
 /// Iterates over the binary frames of tapes, heartbeats left out.
-#[pyclass(frozen)]
+#[pyclass(module = "kiteticker", frozen)]
 #[derive(Debug)]
 pub struct Frames {
     state: Mutex<State>,

@@ -16,6 +16,7 @@ use super::frames::Frames;
 use super::gaps;
 use super::outcome::{self, Outcome};
 use super::table::TapeTable;
+use crate::arguments;
 use crate::instruments::{DayNames, Instruments, Wanted};
 
 /// Time past the end of the windows to search for gaps recorded late, as `kite export` does.
@@ -74,7 +75,7 @@ impl Recording {
         &self,
         wanted: Option<Vec<Wanted>>,
         ranges: Ranges,
-        columns: Option<Vec<String>>,
+        columns: Option<&Bound<'_, PyAny>>,
         prices: &str,
         times: &str,
         time_zone: &str,
@@ -82,7 +83,7 @@ impl Recording {
         let tokens = wanted.map(|wanted| self.names.resolve_by_day(&wanted)).transpose()?;
         let mut options = self.options(ranges, times, time_zone)?;
         options.tokens = tokens;
-        options.columns = columns;
+        options.columns = columns.map(arguments::column_names).transpose()?;
         options.prices = prices_named(prices)?;
         let reel = self.reel.clone();
         let open = move |outcome| options.export(&reel, outcome)?.to_batches();
@@ -101,11 +102,9 @@ impl Recording {
         grace: f64,
         prices: &str,
     ) -> PyResult<TapeTable> {
-        let mut options = self.options(ranges, "us", "ist")?;
-        options.tokens = wanted.map(|wanted| self.names.resolve_by_day(&wanted)).transpose()?;
-        options.prices = prices_named(prices)?;
-        let grace = Duration::try_from_secs_f64(grace);
-        let grace = grace.map_err(|error| PyValueError::new_err(format!("grace: {error}")))?;
+        let seconds = Duration::try_from_secs_f64(grace);
+        let text = || format!("grace is {grace}; it must be seconds, 0 or more");
+        let grace = seconds.map_err(|_| PyValueError::new_err(text()))?;
         let mut configs: Vec<Config> = Vec::with_capacity(every.len());
         for length in every {
             let invalid = |error| PyValueError::new_err(format!("every is {length:?}: {error}"));
@@ -117,6 +116,9 @@ impl Recording {
             (config.build_with_no_updates, config.pre_open, config.grace) = (fill, pre_open, grace);
             configs.push(config);
         }
+        let mut options = self.options(ranges, "us", "ist")?;
+        options.tokens = wanted.map(|wanted| self.names.resolve_by_day(&wanted)).transpose()?;
+        options.prices = prices_named(prices)?;
         let reel = self.reel.clone();
         let open = move |outcome| {
             options.export(&reel, outcome)?.bars(configs.iter().cloned()).to_batches()

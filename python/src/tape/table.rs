@@ -11,7 +11,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyDict};
 
 use super::outcome::{Ended, Outcome};
+use crate::arguments;
 use crate::arrow;
+use crate::counted::counted;
 use crate::feed::lock;
 use crate::instruments::DayNames;
 
@@ -26,7 +28,7 @@ static INTERRUPTED: Mutex<Option<Instant>> = Mutex::new(None);
 const GOES_ON_WITHIN: Duration = Duration::from_secs(1);
 
 /// A table of tapes. Each consumer reads the tapes from their start.
-#[pyclass(frozen)]
+#[pyclass(module = "kiteticker", frozen)]
 pub struct TapeTable {
     schema: SchemaRef,
     names: Arc<DayNames>,
@@ -96,6 +98,10 @@ impl TapeTable {
         let reader =
             Reader { batches, process, schema: Arc::clone(&self.schema), reading, shared, names };
         arrow::stream(py, reader, requested_schema)
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<TapeTable, {}>", counted(self.schema.fields().len(), "column"))
     }
 
     /// What the last reading that has ended found, as `kite export --json` prints it; None before.
@@ -231,10 +237,10 @@ fn external(error: &PyErr) -> ArrowError {
 /// Returns the exception of a table that cannot be read.
 fn failed(error: ExportError) -> PyErr {
     match error {
-        ExportError::Columns(_)
-        | ExportError::EmptyTimeRange { .. }
-        | ExportError::Bars(_)
-        | ExportError::Setting { .. } => PyValueError::new_err(error.to_string()),
+        ExportError::Columns(error) => arguments::invalid_columns(error),
+        ExportError::EmptyTimeRange { .. } | ExportError::Bars(_) | ExportError::Setting { .. } => {
+            PyValueError::new_err(error.to_string())
+        }
         error => PyOSError::new_err(error.to_string()),
     }
 }
