@@ -84,7 +84,7 @@ pub enum Affected<'a> {
 /// move from one source to another, as in a merged stream.
 ///
 /// # Memory
-/// Bounded for each instrument: less than 300 bytes of state, eight gaps of 16 bytes, and the
+/// Bounded for each instrument: less than 400 bytes of state, eight gaps of 16 bytes, and the
 /// newest bars with less than 300 bytes each. Their number is two more than the bars that fit in
 /// twice the grace plus two seconds: 3 bars of a minute, or 8 of a second. Instruments are never
 /// removed.
@@ -169,7 +169,8 @@ impl Candles {
             instruments: Vec::new(),
             last_input_unix_ns: 0,
             next_day_unix_ns: 0,
-            moment: Moment::new(0, grace_ns),
+            // No packet is received then.
+            moment: Moment::new(u64::MAX, grace_ns),
             since_unix_ns: 0,
             due_unix_ns: u64::MAX,
             counts: Counts::default(),
@@ -194,11 +195,26 @@ impl Candles {
         recv_unix_ns: u64,
         out: &mut impl FnMut(Item),
     ) {
-        self.on_input(recv_unix_ns, out);
         if self.moment.unix_ns != recv_unix_ns {
+            self.on_input(recv_unix_ns, out);
             self.moment = Moment::new(recv_unix_ns, self.rules.grace_ns);
         }
         self.counts.packets += 1;
+        // Before the due time no bar has to be passed on.
+        if recv_unix_ns < self.due_unix_ns
+            && let Some(full) = packet.full()
+            && let Some(at) = self.index.get(packet.instrument_token())
+            && let Some(instrument) = self.instruments.get_mut(*at as usize)
+            && instrument.on_usual_packet(full, source, &self.moment, &mut self.counts)
+        {
+            return;
+        }
+        self.on_unusual_packet(source, packet, out);
+    }
+
+    /// Handles a packet that continues no run.
+    #[inline(never)]
+    fn on_unusual_packet(&mut self, source: u32, packet: Packet<'_>, out: &mut impl FnMut(Item)) {
         let token = packet.instrument_token();
         let at = match self.index.get(token) {
             Some(at) => *at as usize,
@@ -217,9 +233,6 @@ impl Candles {
         };
         if let Some(instrument) = self.instruments.get_mut(at) {
             let now = Snapshot::of(packet);
-            if instrument.on_usual_packet(&now, source, feed, &mut self.counts) {
-                return;
-            }
             let has_new_bar = instrument.on_packet(now, source, feed, &mut self.counts, out);
             if has_new_bar && self.rules.live {
                 let due = instrument.next_due_ns(&self.rules).unwrap_or(u64::MAX);

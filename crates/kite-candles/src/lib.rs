@@ -40,6 +40,7 @@ mod kept;
 mod live;
 mod moment;
 mod recorded;
+mod run;
 mod session;
 mod snapshot;
 mod trade;

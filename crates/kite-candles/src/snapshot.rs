@@ -20,7 +20,7 @@ pub(crate) struct Snapshot {
     pub(crate) exchange_s: Option<u32>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Extremes {
     pub(crate) high: i32,
     pub(crate) low: i32,

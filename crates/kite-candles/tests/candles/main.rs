@@ -9,5 +9,6 @@ mod placing;
 mod prices;
 mod properties;
 mod recorded;
+mod runs;
 mod sources;
 mod volume;

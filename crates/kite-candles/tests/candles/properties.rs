@@ -54,7 +54,7 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-fn config() -> impl Strategy<Value = Config> {
+pub(crate) fn config() -> impl Strategy<Value = Config> {
     let every = prop::sample::select(vec!["1s", "7s", "1m", "5m", "1h", "1d"]);
     (every, 0..5_000_u64, any::<bool>(), any::<bool>()).prop_map(
         |(every, grace, fill, pre_open)| {
