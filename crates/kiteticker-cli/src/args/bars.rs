@@ -36,6 +36,12 @@ pub(crate) struct PlacingArgs {
     sessions: Option<PathBuf>,
 }
 
+/// Returns the first length that is named more than once.
+pub(crate) fn repeated(lengths: &[Every]) -> Option<Every> {
+    let mut numbered = lengths.iter().enumerate();
+    numbered.find(|(at, every)| lengths[..*at].contains(every)).map(|(_, every)| *every)
+}
+
 impl BarArgs {
     /// Returns the configuration for bars of this length.
     pub(crate) fn config(&self, every: Every, names: &Names) -> Result<Config, CliError> {

@@ -1,5 +1,6 @@
 //! `kite candles`: makes bars from tapes, or of a running feed.
 
+mod columns;
 mod live;
 mod report;
 mod table;
@@ -13,7 +14,7 @@ use kite_export::{ExportError, Format};
 use kite_wire::Mode;
 
 use self::table::Table;
-use crate::args::bars::BarArgs;
+use crate::args::bars::{self as bars_args, BarArgs};
 use crate::args::feed::SourceArgs;
 use crate::args::period::Period;
 use crate::args::quiet::Quiet;
@@ -39,9 +40,13 @@ Without --to, bars are a table on a terminal and CSV elsewhere. The options of
 times choose bars and do not change them. docs/candles.md describes the rules of
 bars, the columns and the flags.";
 
+const USAGE: &str = "\
+kite candles [OPTIONS] <TAPE>...
+       kite candles --live [OPTIONS] [INSTRUMENT]...";
+
 /// Make bars (candles) from tapes, or of a running feed
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, override_usage = USAGE)]
 pub(crate) struct CandlesArgs {
     /// Tape files, or directories that contain them; with --live, instruments
     #[arg(value_name = "TAPE", required_unless_present = "live")]
@@ -156,13 +161,28 @@ impl CandlesArgs {
         Ok(Destination::File(file.clone(), format))
     }
 
+    /// Returns an error for options that would have no effect on this destination.
+    fn check(&self, destination: &Destination) -> Result<(), CliError> {
+        let is_parquet = matches!(
+            destination,
+            Destination::Stdout(Format::Parquet) | Destination::File(_, Format::Parquet)
+        );
+        if self.prices.is_some() && !is_parquet {
+            return Err(CliError::usage("--prices is for Parquet")
+                .help("prices are exact decimals in the other formats"));
+        }
+        if self.json && !matches!(destination, Destination::File(..)) {
+            return Err(CliError::usage("--json needs a file: --to FILE")
+                .help("--format jsonl writes the bars themselves as JSON"));
+        }
+        Ok(())
+    }
+
     /// Returns what bars to make, one configuration for each length.
     fn configs(&self, names: &Names) -> Result<Vec<Config>, CliError> {
         let default = [Every::MINUTE];
         let lengths = if self.every.is_empty() { &default[..] } else { &self.every };
-        let mut repeated =
-            lengths.iter().enumerate().filter(|(at, it)| lengths[..*at].contains(it));
-        if let Some((_, every)) = repeated.next() {
+        if let Some(every) = bars_args::repeated(lengths) {
             return Err(CliError::usage(format!("--every names {every} twice")));
         }
         lengths.iter().map(|every| self.bars.config(*every, names)).collect()
@@ -179,6 +199,7 @@ pub(crate) async fn run(args: CandlesArgs, output: Output, stop: Stop) -> Result
         return Err(CliError::usage(format!("{option} needs --live")));
     }
     let destination = args.destination(output)?;
+    args.check(&destination)?;
     let choice = Choice {
         tapes: &args.inputs,
         instruments_file: args.instruments_file.as_deref(),
@@ -222,7 +243,7 @@ pub(crate) async fn run(args: CandlesArgs, output: Output, stop: Stop) -> Result
             output.note(format_args!("interrupted before all bars were made{removed}"));
             return Ok(Status::Interrupted);
         }
-        Err(error) => return Err(export::failed(error)),
+        Err(error) => return Err(export::failed("cannot make bars", error)),
     };
     match &to {
         Destination::Table => {

@@ -3,7 +3,7 @@
 mod file;
 mod text;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use kite_candles::Every;
@@ -37,10 +37,14 @@ that are not exact, see docs/candles.md.";
 
 /// Draw the bars of an instrument from tapes, in the terminal or as a picture
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(
+    after_help = EXAMPLES,
+    allow_missing_positional = true,
+    override_usage = "kite chart [OPTIONS] <TAPE>... <INSTRUMENT>"
+)]
 pub(crate) struct ChartArgs {
     /// Tape files, or directories that contain them
-    #[arg(value_name = "TAPE", required = true)]
+    #[arg(value_name = "TAPE")]
     tapes: Vec<PathBuf>,
     /// EXCHANGE:SYMBOL or token
     #[arg(value_name = "INSTRUMENT")]
@@ -63,9 +67,27 @@ pub(crate) struct ChartArgs {
     period: Period,
 }
 
+impl ChartArgs {
+    /// Returns an error unless there are tapes and one instrument.
+    fn check(&self) -> Result<(), CliError> {
+        let example = "write the tapes and one instrument: kite chart tapes NSE:INFY";
+        if self.tapes.is_empty() {
+            let missing = if Path::new(&self.instrument).exists() { "instrument" } else { "tape" };
+            return Err(CliError::usage(format!("the {missing} is missing")).help(example));
+        }
+        let is_name = |path: &&PathBuf| path.to_string_lossy().contains(':') && !path.exists();
+        if let Some(name) = self.tapes.iter().find(is_name) {
+            let error = format!("{} is no tape: a chart has one instrument", paths::shown(name));
+            return Err(CliError::usage(error).help(example));
+        }
+        Ok(())
+    }
+}
+
 /// Reads the tapes and draws.
 pub(crate) async fn run(args: ChartArgs, output: Output, stop: Stop) -> Result<Status, CliError> {
     stop.listen()?;
+    args.check()?;
     let target = args.to.as_deref().map(|to| file::checked(to, args.overwrite)).transpose()?;
     let choice = Choice {
         tapes: &args.tapes,
@@ -92,7 +114,7 @@ pub(crate) async fn run(args: ChartArgs, output: Output, stop: Stop) -> Result<S
     let (summary, candles) = match making.await? {
         Ok(made) => made,
         Err(ExportError::Cancelled { .. }) => return Ok(Status::Interrupted),
-        Err(error) => return Err(export::failed(error)),
+        Err(error) => return Err(export::failed("cannot make bars", error)),
     };
     let tapes = &summary.tapes;
     if tapes.damage > 0 {

@@ -204,7 +204,7 @@ pub(crate) async fn run(args: ExportArgs, output: Output, stop: Stop) -> Result<
             output.note(format_args!("interrupted after {rows}{removed}"));
             return Ok(Status::Interrupted);
         }
-        Err(error) => return Err(failed(error)),
+        Err(error) => return Err(failed("cannot export", error)),
     };
     // With rows on standard output, the summary goes to standard error.
     match (is_json, to_stdout) {
@@ -295,8 +295,8 @@ fn export(
     exported
 }
 
-/// Turns a failed export into an error of the command.
-pub(crate) fn failed(error: ExportError) -> CliError {
+/// Turns a failed export into an error of the command, which says what it cannot do.
+pub(crate) fn failed(cannot: &'static str, error: ExportError) -> CliError {
     match error {
         ExportError::RepeatedPartition { key } => {
             CliError::usage(format!("--partition-by names {} twice", key.key()))
@@ -309,8 +309,8 @@ pub(crate) fn failed(error: ExportError) -> CliError {
         | ExportError::Tape { .. }
         | ExportError::NoFileName { .. }
         | ExportError::OtherLayout { .. }
-        | ExportError::OneFileForTwo { .. } => CliError::usage("cannot export").because(error),
-        error => CliError::unable("cannot export").because(error),
+        | ExportError::OneFileForTwo { .. } => CliError::usage(cannot).because(error),
+        error => CliError::unable(cannot).because(error),
     }
 }
 

@@ -84,13 +84,18 @@ impl Output {
         self.exactly(format!("{}\n", clean::json(value)).as_bytes())
     }
 
-    /// Writes a note to standard error, on one line, unless quiet.
+    /// Writes a note to standard error, on one line, unless quiet. On a terminal it wraps between
+    /// words.
     pub(crate) fn note(&self, text: impl Display) {
         match self.log {
             _ if self.quiet => {}
             LogFormat::Json => log_line::write("info", text, None),
             // If standard error is closed, the failure cannot be reported anywhere.
-            LogFormat::Text => drop(writeln!(io::stderr().lock(), "{}", shown(text))),
+            LogFormat::Text => {
+                let text = shown(text).to_string();
+                let text = if self.is_live { indented(&text, self.columns_err()) } else { text };
+                drop(writeln!(io::stderr().lock(), "{text}"));
+            }
         }
     }
 
@@ -141,6 +146,12 @@ impl Output {
     pub(crate) fn screen(&self) -> (usize, usize) {
         let size = self.width.and_then(|_| terminal_size()).filter(|size| size.0 > 0 && size.1 > 0);
         size.unwrap_or((80, 24))
+    }
+
+    /// Returns the width of the terminal on standard output at present; without one, lines may have
+    /// any length.
+    pub(crate) fn room(&self) -> usize {
+        if self.is_terminal() { self.screen().0 } else { usize::MAX }
     }
 
     /// Returns the width for lines on standard error.
@@ -210,6 +221,17 @@ fn terminal_size() -> Option<(usize, usize)> {
     size.map(|(columns, lines)| (usize::from(columns), usize::from(lines)))
 }
 
+/// Wraps a line between words; what follows is indented by two more blanks than its start.
+fn indented(line: &str, width: usize) -> String {
+    if line.chars().count() <= width {
+        return line.to_owned();
+    }
+    let text = line.trim_start_matches(' ');
+    let blanks = line.len() - text.len();
+    let indent = blanks + 2;
+    format!("{:blanks$}{}", "", wrap(text, width.saturating_sub(indent), indent))
+}
+
 fn wrap(text: &str, width: usize, indent: usize) -> String {
     let (mut wrapped, mut column) = (String::with_capacity(text.len()), 0);
     for word in text.split(' ') {
@@ -237,5 +259,12 @@ mod tests {
         assert_eq!(wrap("one two three", 7, 2), "one two\n  three");
         assert_eq!(wrap("far-too-long-a-word for it", 5, 1), "far-too-long-a-word\n for\n it");
         assert_eq!(wrap("", 5, 1), "");
+    }
+
+    #[test]
+    fn a_note_wraps_between_words_with_its_indent() {
+        assert_eq!(indented("  one two", 9), "  one two");
+        assert_eq!(indented("  one two three", 11), "  one two\n    three");
+        assert_eq!(indented("3 bars: NSE:INFY", 12), "3 bars:\n  NSE:INFY");
     }
 }

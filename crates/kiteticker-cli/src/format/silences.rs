@@ -29,7 +29,7 @@ fn line(silence: &Silence) -> String {
         _ => "no frames",
     };
     format!(
-        "{} to {} IST  {:>12}  account {} connection {}: {kind}",
+        "{} to {} IST  {:>8}  account {} connection {}: {kind}",
         ist(silence.from_unix_ns).clock_millis(),
         ist(silence.to_unix_ns).clock_millis(),
         span(silence.duration()),

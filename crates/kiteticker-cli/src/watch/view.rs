@@ -17,6 +17,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
+use crate::format::shortened::shortened as shortened_with;
 use crate::format::times::ist_clock;
 use crate::watch::app::{App, Focus};
 use crate::watch::layout::Page;
@@ -130,26 +131,8 @@ fn rule<'a>(app: &App, width: u16, title: Vec<Span<'a>>) -> Line<'a> {
     Line::from(line)
 }
 
-/// Shortens a text to a width in the middle, since contracts differ at the end: `NIF…24000CE`.
+/// Shortens a text to a width in the middle, as the terminal can show it.
 fn shortened(text: &str, width: usize, app: &App) -> String {
     let text = OneLine(app.theme.text(text)).to_string();
-    if Span::raw(text.as_str()).width() <= width {
-        return text;
-    }
-    let sign = app.theme.sign("…", ".");
-    let Some(room) = width.checked_sub(1) else { return String::new() };
-    let (to_start, mut start, mut end) = (room / 3, String::new(), String::new());
-    for symbol in text.chars() {
-        if Span::raw(format!("{start}{symbol}")).width() > to_start {
-            break;
-        }
-        start.push(symbol);
-    }
-    for symbol in text.chars().rev() {
-        if Span::raw(format!("{start}{symbol}{end}")).width() > room {
-            break;
-        }
-        end.insert(0, symbol);
-    }
-    format!("{start}{sign}{end}")
+    shortened_with(&text, width, app.theme.sign("…", "."))
 }

@@ -150,6 +150,13 @@ fn what_is_missing_is_a_finding() {
         candles(directory.path(), &["--from", "00:00", "--until", "09:15:00.5", "--every", "1s"]);
     assert_eq!(night.code, Some(1), "{night:?}");
     assert!(night.err.contains("no bar was made"), "{night:?}");
+    let hours = directory.path().join("hours");
+    std::fs::write(&hours, "all 18:00-19:00\n").expect("a file");
+    let outside = candles(directory.path(), &["--sessions", hours.to_str().expect("UTF-8")]);
+    assert_eq!(outside.code, Some(1), "{outside:?}");
+    assert!(outside.err.contains("--sessions names a file with other hours"), "{outside:?}");
+    let lost = candles(directory.path(), &["--to", "no/such/bars.csv"]);
+    assert!(lost.err.contains("error: cannot make bars: "), "{lost:?}");
     flip(&tape);
     let damaged = candles(directory.path(), &[]);
     assert_eq!(damaged.code, Some(1), "{damaged:?}");
@@ -198,6 +205,8 @@ fn invalid_usage_is_reported_before_the_tapes_are_read() {
         (&["--every", "1m,60s"], "--every names 1m twice"),
         (&["--grace", "2m"], "must be at most 60 s"),
         (&["--to", "bars.txt"], "cannot infer the format"),
+        (&["--prices", "float"], "--prices is for Parquet"),
+        (&["--format", "table", "--json"], "--json needs a file"),
         (&["--to", "bars.csv", "--format", "table"], "--format table is for standard output"),
     ] {
         let directory = tempfile::tempdir().expect("a directory");

@@ -104,6 +104,7 @@ fn options_of_tapes_and_of_feeds_are_not_mixed() {
         (&["--live", "--sim", "--from", "09:15"], "with --live it needs --replay"),
         (&["--live", "--sim", "--every", "1m,1m"], "names 1m twice"),
         (&["--mode", "ltp", "tapes"], "--live"),
+        (&["--live", "day.ktape"], "day.ktape is no instrument"),
     ] {
         let ended = run(&mut kite(&[&["candles"], line].concat()));
         assert_eq!(ended.code, Some(2), "{line:?}: {ended:?}");

@@ -177,6 +177,21 @@ fn what_cannot_be_drawn_is_reported() {
 }
 
 #[test]
+fn what_is_missing_of_tapes_and_instrument_is_named() {
+    let tapes = tapes(1);
+    let path = tapes.path().to_str().expect("UTF-8");
+    for (arguments, message) in [
+        (&[path][..], "the instrument is missing"),
+        (&["NSE:INFY"], "the tape is missing"),
+        (&[path, "NSE:INFY", "NSE:TCS"], "NSE:INFY is no tape: a chart has one instrument"),
+    ] {
+        let ended = run(&mut kite(&[&["chart"], arguments].concat()));
+        assert_eq!((ended.code, ended.out.as_str()), (Some(2), ""), "{ended:?}");
+        assert!(ended.err.contains(message), "{ended:?}");
+    }
+}
+
+#[test]
 fn a_tape_without_its_end_is_drawn_and_reported() {
     let tapes = tapes(2);
     flip(&tapes.path().join("days.ktape"));

@@ -65,8 +65,7 @@ fn silences_and_clock_steps_are_listed_and_change_nothing_else() {
     assert_eq!(report["damaged"], false);
     let ended = inspect(directory.path(), &[]);
     assert!(ended.out.contains("2 silences, 20.0 s in total"), "{ended:?}");
-    let longest =
-        "09:15:29.000 to 09:15:40.000 IST        11.0 s  account 1 connection 2: no ticks";
+    let longest = "09:15:29.000 to 09:15:40.000 IST    11.0 s  account 1 connection 2: no ticks";
     assert!(ended.out.contains(longest), "{ended:?}");
     assert!(ended.out.contains("the clock was set forward by 1 min 00 s"), "{ended:?}");
 

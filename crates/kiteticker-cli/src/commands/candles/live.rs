@@ -17,6 +17,7 @@ use self::rows::{Form, Rows};
 use super::{CandlesArgs, Destination, report};
 use crate::args::feed::InstrumentArgs;
 use crate::console::output::Output;
+use crate::console::paths;
 use crate::console::signals::Stop;
 use crate::exit::{CliError, Status};
 use crate::feed::deadline::Deadline;
@@ -46,6 +47,17 @@ impl CandlesArgs {
             }
         }
         Ok(settings)
+    }
+
+    /// Returns an error if tapes are given where instruments are expected.
+    fn refuse_tapes(&self) -> Result<(), CliError> {
+        let is_tape = |path: &&std::path::PathBuf| {
+            path.is_dir() || path.extension().is_some_and(|it| it == "ktape")
+        };
+        let Some(tape) = self.inputs.iter().find(is_tape) else { return Ok(()) };
+        let tape = paths::shown(tape);
+        let error = format!("{tape} is no instrument: with --live the arguments are instruments");
+        Err(CliError::usage(error).help(format!("to replay a tape: --live --replay {tape}")))
     }
 
     fn requested(&self) -> InstrumentArgs {
@@ -88,6 +100,7 @@ impl CandlesArgs {
 
 /// Prints bars until the user stops it, or the tape ends.
 pub(super) async fn run(args: CandlesArgs, output: Output, stop: Stop) -> Result<Status, CliError> {
+    args.refuse_tapes()?;
     let form = args.form(output)?;
     let settings = args.feed()?;
     let deadline = settings.deadline()?;
@@ -167,7 +180,7 @@ impl Running {
         if let Some(text) = unseen.report(&self.names) {
             output.warn(text);
         }
-        has_findings |= rows.warn_if_none();
+        has_findings |= rows.warn_if_none(&counts);
         at_end.warn(output);
         Ok(has_findings || at_end.has_findings())
     }

@@ -9,9 +9,6 @@ use crate::format::numbers::{self, counted, grouped};
 use crate::format::{silences, sizes};
 use crate::instruments::names::Names;
 
-/// The warning if there is no bar.
-pub(super) const NO_BAR: &str = "no bar was made: there are no trades within the sessions";
-
 /// Packets out of order up to which there is no warning, and one for how many packets there may be.
 const TOLERATED: (u64, u64) = (10, 100);
 
@@ -130,7 +127,7 @@ pub(super) fn warn(summary: &BarSummary, names: &Names, output: Output) -> bool 
     warn_of_unseen(&tapes.unseen_tokens, names, output);
     let has_late = warn_of_counts(&summary.counts, output);
     if summary.bars == 0 {
-        output.warn(NO_BAR);
+        output.warn(no_bars(&summary.counts));
     }
     let damages = tapes.damage + tapes.unreadable_records + tapes.unreadable_files;
     damages > 0 || !tapes.unseen_tokens.is_empty() || has_late || summary.bars == 0
@@ -143,6 +140,20 @@ pub(super) fn warn_of_unseen(tokens: &[u32], names: &Names, output: Output) {
         if let Some(text) = names.exchange_token_warning(*token) {
             output.warn(text);
         }
+    }
+}
+
+/// Returns why there is no bar.
+pub(super) fn no_bars(counts: &[(Every, Counts)]) -> String {
+    let counts = counts.first().map(|(_, counts)| *counts).unwrap_or_default();
+    match (counts.packets, counts.outside_trades) {
+        (0, _) => "no bar was made: there are no packets".to_owned(),
+        (_, 0) => "no bar was made: there are no trades".to_owned(),
+        (_, outside) => format!(
+            "no bar was made: {} with trades outside the session and none within it; \
+             --sessions names a file with other hours",
+            counted(outside, "packet"),
+        ),
     }
 }
 

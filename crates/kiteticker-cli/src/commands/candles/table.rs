@@ -6,6 +6,7 @@ use std::time::Duration;
 use kite_candles::{Bar, Every};
 use kite_export::BarRow;
 
+use super::columns::{self, HEADINGS, Layout};
 use crate::console::output::{BOLD, DIM, Output, YELLOW};
 use crate::format::numbers::{grouped, price};
 use crate::format::times::{ist, span};
@@ -69,67 +70,66 @@ impl Table {
         }
     }
 
+    /// Returns the table, as wide as the terminal.
     pub(super) fn text(&self, output: Output) -> String {
-        let blocks: Vec<_> = self.blocks.iter().map(|block| block.text(output)).collect();
+        let width = output.room();
+        let blocks: Vec<_> = self.blocks.iter().map(|block| block.text(output, width)).collect();
         let mut text = blocks.join("\n");
         if !self.left_out.is_empty() {
             let more = grouped(self.left_out.len() as u64);
             let advice = "choose some with --instruments, or write all with --to bars.csv";
-            text += &output.paint(DIM, format_args!("\nand {more} more: {advice}\n"));
+            let text_of_more = output.wrapped(&format!("and {more} more: {advice}"), 0);
+            text += &output.paint(DIM, format_args!("\n{text_of_more}\n"));
         }
         text
     }
 }
 
 impl Block {
-    /// Returns the block with a heading, a row for each bar, and the date where it changes.
-    fn text(&self, output: Output) -> String {
-        let has_volume = self.bars.iter().any(|bar| bar.volume.is_some());
-        let has_interest = self.bars.iter().any(|bar| bar.open_interest.is_some_and(|it| it > 0));
-        let has_missed = self.bars.iter().any(|bar| bar.missed_ms + bar.missed_volume > 0);
-        let columns = [
-            ("start", true),
-            ("open", true),
-            ("high", true),
-            ("low", true),
-            ("close", true),
-            ("volume", has_volume),
-            ("oi", has_interest),
-            ("missed", has_missed),
-            ("missed volume", has_missed && has_volume),
-        ];
-        let shown: Vec<usize> = (0..columns.len()).filter(|at| columns[*at].1).collect();
+    /// Returns the block with a heading, a row for each bar, and the date where it changes. Columns
+    /// that do not fit into the width are left out.
+    fn text(&self, output: Output, width: usize) -> String {
         let rows: Vec<_> = self.bars.iter().map(|bar| cells(bar, self.every)).collect();
-        let width = |at: usize| {
-            let widths = rows.iter().map(|row| row[at].chars().count());
-            widths.chain([columns[at].0.len()]).max().unwrap_or(0)
-        };
-        let widths: Vec<usize> = shown.iter().map(|at| width(*at)).collect();
-        let line = |cell: &dyn Fn(usize) -> String, flags: &str| {
-            let cells =
-                shown.iter().zip(&widths).map(|(at, width)| format!("{:>width$}", cell(*at)));
-            let cells = cells.collect::<Vec<_>>().join("  ");
-            format!("{cells}  {}", output.paint(YELLOW, flags)).trim_end().to_owned() + "\n"
-        };
-
-        let mut text = format!("{}  {}\n", output.paint(BOLD, &self.name), self.every);
+        let widest = |at: usize| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
+        // Columns without a value are left out.
+        let widths = std::array::from_fn(|at| match widest(at) {
+            0 => 0,
+            widest => widest.max(HEADINGS[at].len()),
+        });
+        let flags: Vec<String> = self.bars.iter().map(|bar| bar.flags.to_string()).collect();
+        let most = flags.iter().map(String::len).max().unwrap_or(0);
+        let layout = Layout::new(&widths, most, width);
+        let head: String = format!("{}  {}", self.name, self.every).chars().take(width).collect();
+        let (name, length) = head.rsplit_once("  ").unwrap_or((&head, ""));
+        let mut text =
+            format!("{}  {length}", output.paint(BOLD, name)).trim_end().to_owned() + "\n";
         if self.earlier > 0 {
             let earlier = grouped(self.earlier);
             text += &output.paint(DIM, format_args!("after {earlier} earlier bars\n"));
         }
-        text += &output.paint(DIM, line(&|at| columns[at].0.to_owned(), "").trim_end());
+        text += &output.paint(DIM, layout.row(&HEADINGS, width).trim_end());
         text.push('\n');
         let mut date = String::new();
-        for (bar, row) in self.bars.iter().zip(&rows) {
+        for ((bar, row), flags) in self.bars.iter().zip(&rows).zip(&flags) {
             let its = ist(bar.start.unix_ns()).date();
             if self.every != Every::DAY && its != date {
                 text += &output.paint(DIM, format_args!("{its}\n"));
                 date = its;
             }
-            text += &line(&|at| row[at].clone(), &bar.flags.to_string());
+            let flags: Vec<&str> = flags.split_whitespace().collect();
+            text += &line(&layout.row(row, width), &flags, layout.flags, output);
         }
         text
     }
+}
+
+/// Returns a row and the remarks on it that fit, without blanks at the end.
+pub(super) fn line(row: &str, remarks: &[&str], width: usize, output: Output) -> String {
+    let remarks = columns::remarks(remarks, width);
+    if remarks.is_empty() {
+        return row.trim_end().to_owned() + "\n";
+    }
+    format!("{row}  {}\n", output.paint(YELLOW, remarks))
 }
 
 /// Returns the cells of a bar: its start, its prices and volumes, and what it misses.

@@ -56,7 +56,7 @@ pub(super) async fn run(
         output.warn(format_args!("{places} skipped; kite inspect lists them"));
     }
     report::warn_of_unseen(&unseen, names, output);
-    has_findings |= rows.warn_if_none();
+    has_findings |= rows.warn_if_none(&counts);
     Ok(has_findings || damages > 0 || !unseen.is_empty())
 }
 

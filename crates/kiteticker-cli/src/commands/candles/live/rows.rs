@@ -2,33 +2,29 @@
 
 use std::collections::HashMap;
 
-use kite_candles::{Bar, Every, Item};
+use kite_candles::{Bar, Counts, Every, Item};
 use kite_export::BarLines;
 use kite_tape::Windows;
 use kite_wire::UnixSeconds;
 
-use super::super::report::NO_BAR;
-use super::super::table::cells;
-use crate::console::output::{DIM, Output, YELLOW};
+use super::super::columns::{GAP, HEADINGS, Layout};
+use super::super::report;
+use super::super::table::{cells, line};
+use crate::console::output::{DIM, Output};
 use crate::exit::CliError;
 use crate::format::numbers::{counted, grouped};
+use crate::format::shortened::shortened;
 use crate::format::times::ist;
 use crate::instruments::names::{Named, Names};
 
 /// Bars that are named in the report of those that had not ended.
 const MOST_NAMED: usize = 10;
 
-/// The columns of the table after the start and the instrument, with their widths.
-const COLUMNS: [(&str, usize); 8] = [
-    ("open", 11),
-    ("high", 11),
-    ("low", 11),
-    ("close", 11),
-    ("volume", 11),
-    ("oi", 11),
-    ("missed", 7),
-    ("missed volume", 13),
-];
+/// Widths that columns have before larger values are seen; none for those that may stay empty.
+const WIDTHS: [usize; 9] = [5, 8, 8, 8, 8, 7, 0, 0, 0];
+
+/// The longest name that is shown in a narrow terminal.
+const NARROW_NAME: usize = 12;
 
 /// How rows are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,13 +40,16 @@ pub(super) struct Rows {
     lengths: Vec<Every>,
     symbols: HashMap<u32, String>,
     labels: HashMap<u32, String>,
-    /// The width of the instruments in the table.
-    width: usize,
+    /// The length of the longest name.
+    longest_name: usize,
+    /// The widths of the columns, as large as the values so far.
+    widths: [usize; 9],
+    /// What the last heading shows.
+    layout: Option<LiveLayout>,
     /// `None` for the table.
     lines: Option<BarLines>,
     /// The times whose bars are printed, those that lie in them at least in part; `None` is all.
     shown: Option<Windows>,
-    has_header: bool,
     bars: u64,
     corrections: u64,
     /// Length, start and token of the bars that had not ended.
@@ -72,7 +71,9 @@ impl Rows {
             output,
             lengths,
             symbols: instruments.iter().filter_map(symbol).collect(),
-            width: labels.values().map(|name| name.chars().count()).max().unwrap_or_default(),
+            longest_name: labels.values().map(|it| it.chars().count()).max().unwrap_or_default(),
+            widths: WIDTHS,
+            layout: None,
             labels,
             lines: match form {
                 Form::Table => None,
@@ -80,7 +81,6 @@ impl Rows {
                 Form::JsonLines => Some(BarLines::live_json(several)),
             },
             shown: None,
-            has_header: false,
             bars: 0,
             corrections: 0,
             unfinished: Vec::new(),
@@ -108,11 +108,7 @@ impl Rows {
             lines.push_item(every, self.symbols.get(&token).map(String::as_str), item);
             return self.output.exactly(&lines.take());
         }
-        let mut text = String::new();
-        if !std::mem::replace(&mut self.has_header, true) {
-            text += &self.header();
-        }
-        text += &self.row(every, item);
+        let text = self.row(every, item, self.output.room());
         self.output.text(&text)
     }
 
@@ -159,10 +155,10 @@ impl Rows {
     }
 
     /// Warns if there is no bar, not even one that had not ended. Returns whether that is so.
-    pub(super) fn warn_if_none(&self) -> bool {
+    pub(super) fn warn_if_none(&self, counts: &[(Every, Counts)]) -> bool {
         let is_none = self.bars == 0 && self.unfinished.is_empty();
         if is_none {
-            self.output.warn(NO_BAR);
+            self.output.warn(report::no_bars(counts));
         }
         is_none
     }
@@ -173,33 +169,94 @@ impl Rows {
         self.labels.contains_key(&bar.instrument_token) && self.shown.as_ref().is_none_or(overlaps)
     }
 
-    fn header(&self) -> String {
-        let mut text = format!("{:<8}  {:<width$}", "start", "", width = self.width);
-        if self.lengths.len() > 1 {
-            text += "  every";
+    /// Returns the row of a bar, after a heading if the columns have changed.
+    fn row(&mut self, every: Every, item: &Item, width: usize) -> String {
+        let bar = item.bar();
+        let cells = cells(bar, every);
+        for ((widest, cell), heading) in self.widths.iter_mut().zip(&cells).zip(HEADINGS) {
+            if !cell.is_empty() {
+                *widest = (*widest).max(cell.chars().count()).max(heading.len());
+            }
         }
-        for (name, width) in COLUMNS {
-            text += &format!("  {name:>width$}");
+        let layout = self.laid_out(width);
+        let mut text = String::new();
+        if self.layout.as_ref() != Some(&layout) {
+            let row = layout.row(&HEADINGS, "", "every", width);
+            text = self.output.paint(DIM, row.trim_end()) + "\n";
         }
-        self.output.paint(DIM, text.trim_end()) + "\n"
+        let name = self.labels.get(&bar.instrument_token).map_or("", String::as_str);
+        let name = shortened(name, layout.name, if self.output.ascii { "." } else { "…" });
+        let row = layout.row(&cells, &name, &every.to_string(), width);
+        let flags = bar.flags.to_string();
+        let corrected = matches!(item, Item::Correction(_)).then_some("corrected");
+        let remarks: Vec<&str> = corrected.into_iter().chain(flags.split_whitespace()).collect();
+        text += &line(&row, &remarks, layout.rest.flags, self.output);
+        self.layout = Some(layout);
+        text
     }
 
-    fn row(&self, every: Every, item: &Item) -> String {
-        let bar = item.bar();
-        let [start, values @ ..] = cells(bar, every);
-        let name = self.labels.get(&bar.instrument_token).map_or("", String::as_str);
-        let mut text = format!("{start:<8}  {name:<width$}", width = self.width);
-        if self.lengths.len() > 1 {
-            text += &format!("  {:>5}", every.to_string());
+    /// Chooses what fits into the width.
+    fn laid_out(&self, width: usize) -> LiveLayout {
+        let name = self.longest_name.min(NARROW_NAME.max(width / 4));
+        let length = if self.lengths.len() > 1 { EVERY } else { 0 };
+        let before = [name, length].iter().filter(|it| **it > 0).map(|it| it + GAP).sum::<usize>();
+        // Which flags the next bars have is not known.
+        let rest = Layout::new(&self.widths, usize::MAX, width.saturating_sub(before));
+        LiveLayout { name, length, rest }
+    }
+}
+
+/// Width of the lengths of bars.
+const EVERY: usize = 5;
+
+/// What the rows show in a width.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct LiveLayout {
+    /// The width of names.
+    name: usize,
+    /// The width of the lengths of bars; 0 if all have the same.
+    length: usize,
+    rest: Layout,
+}
+
+impl LiveLayout {
+    /// Returns a row without remarks: the start, the instrument, the length and the other columns.
+    fn row<T: AsRef<str>>(&self, cells: &[T; 9], name: &str, every: &str, width: usize) -> String {
+        let (first, rest) =
+            self.rest.columns.split_first().map_or((0, &[][..]), |(it, rest)| (it.1, rest));
+        let mut row = format!("{:<first$}  {name:<len$}", cells[0].as_ref(), len = self.name);
+        if self.length > 0 {
+            row += &format!("  {every:>len$}", len = self.length);
         }
-        for (value, (_, width)) in values.iter().zip(COLUMNS) {
-            text += &format!("  {value:>width$}");
+        for (at, width) in rest {
+            row += &format!("  {:>width$}", cells[*at].as_ref());
         }
-        let mut remarks = bar.flags.to_string();
-        if let Item::Correction(_) = item {
-            remarks = format!("corrected {remarks}");
+        row.chars().take(width).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::console::output::ColorChoice;
+    use crate::instruments::names::Names;
+
+    #[test]
+    fn rows_of_a_running_feed_fit_into_any_width() {
+        let names = Names::built_in();
+        let infy = names.resolve("NSE:INFY").unwrap();
+        let output = Output::new(ColorChoice::Never, false, true);
+        let rows = Rows::new(Form::Table, vec![Every::MINUTE, Every::DAY], &[infy], output);
+        for width in 1..300 {
+            let layout = rows.laid_out(width);
+            let heading = layout.row(&HEADINGS, "", "every", width);
+            assert!(heading.chars().count() <= width, "{width}: {heading}");
         }
-        let remarks = self.output.paint(YELLOW, remarks.trim_end());
-        format!("{text}  {remarks}").trim_end().to_owned() + "\n"
+        let heading = rows.laid_out(80).row(&HEADINGS, "", "every", 80);
+        let words: Vec<&str> = heading.split_whitespace().collect();
+        assert_eq!(words, ["start", "every", "high", "low", "close", "volume"]);
+        let heading = rows.laid_out(40).row(&HEADINGS, "", "every", 40);
+        let words: Vec<&str> = heading.split_whitespace().collect();
+        assert_eq!(words, ["start", "every", "close"]);
     }
 }

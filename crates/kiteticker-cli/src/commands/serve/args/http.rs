@@ -8,6 +8,7 @@ use kite_candles::Every;
 use kite_relay::TlsFiles;
 
 use super::address;
+use crate::args::bars;
 use crate::commands::serve::http::{self, HttpSettings};
 use crate::exit::CliError;
 
@@ -44,6 +45,9 @@ impl HttpArgs {
     /// Returns the settings, if there is to be a server.
     pub(super) fn settings(self) -> Result<Option<HttpSettings>, CliError> {
         let Some(listen) = self.http_listen else { return Ok(None) };
+        if let Some(every) = bars::repeated(&self.http_candles) {
+            return Err(CliError::usage(format!("--http-candles names {every} twice")));
+        }
         let tls = self.http_tls_cert.zip(self.http_tls_key);
         let settings = HttpSettings {
             listen,
