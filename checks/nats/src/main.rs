@@ -21,7 +21,7 @@ use tokio::time::{sleep, timeout};
 type Failure = Box<dyn Error + Send + Sync>;
 
 /// How long a scenario may wait for one thing.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// The programs that the scenarios run.
 #[derive(Debug)]
