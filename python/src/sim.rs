@@ -1,5 +1,6 @@
 //! The class `Server`: the simulated market, or a replay of tapes, on loopback.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -92,9 +93,19 @@ impl Server {
         Ok(())
     }
 
-    /// Sends one update of each of these instruments to the sockets subscribed to them.
+    /// Sends one update of each of these instruments to the sockets subscribed to them; of one that is
+    /// there several times, as many.
     fn tick(&self, tokens: Vec<u32>) -> PyResult<()> {
-        self.sim()?.tick_now(&tokens);
+        let sim = self.sim()?;
+        let mut rest = tokens.as_slice();
+        // A frame has an instrument once.
+        while !rest.is_empty() {
+            let mut seen = HashSet::new();
+            let distinct = rest.iter().take_while(|&&token| seen.insert(token)).count();
+            let (frame, later) = rest.split_at(distinct);
+            sim.tick_now(frame);
+            rest = later;
+        }
         Ok(())
     }
 

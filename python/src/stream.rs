@@ -75,6 +75,8 @@ pub struct Connections {
 struct Receiving {
     stream: TickStream,
     events: Events,
+    /// Damaged frames and skipped packets that batches have reported.
+    damage: u64,
 }
 
 /// Wakes for events, which the program looks at before ticks.
@@ -126,7 +128,7 @@ impl Connections {
         let manager = Manager::new(credentials.clone(), config);
         let config = StreamConfig { lane, mark_first: true, ..StreamConfig::default() };
         let stream = manager.stream(config).map_err(invalid)?;
-        let receiving = Receiving { stream, events: manager.events() };
+        let receiving = Receiving { stream, events: manager.events(), damage: 0 };
         let bell = Bell::new()?;
         let news = News { bell: Arc::clone(&bell), are_there: AtomicBool::new(true) };
         Ok(Self {
@@ -182,11 +184,17 @@ impl Connections {
         }
         let waker = Waker::from(Arc::clone(&self.bell));
         let mut batch = Batch::new(&self.shown);
+        // Also of frames without a tick, which are not delivered; their event has woken the program.
+        let damage = self.damage();
+        batch.add_damage(damage.saturating_sub(receiving.damage));
         loop {
             match receiving.stream.poll_recv(&mut Context::from_waker(&waker)) {
                 Poll::Ready(Some(item)) => batch.add(item),
-                Poll::Ready(None) => return Err(PyEOFError::new_err("the stream has ended")),
-                Poll::Pending => return Ok(None),
+                Poll::Ready(None) if batch.is_void() => {
+                    return Err(PyEOFError::new_err("the stream has ended"));
+                }
+                Poll::Pending if batch.is_void() => return Ok(None),
+                Poll::Ready(None) | Poll::Pending => {}
             }
             while batch.frame_count() < MAX_FRAMES
                 && let Ok(item) = receiving.stream.try_recv()
@@ -195,6 +203,7 @@ impl Connections {
             }
             // The next poll registers the waker.
             if !batch.is_void() {
+                receiving.damage = damage;
                 return Ok(Some(batch));
             }
         }
@@ -231,6 +240,7 @@ impl Connections {
     /// Adds instruments; those already subscribed switch to the mode given.
     fn subscribe(&self, wanted: Vec<(u32, String)>) -> PyResult<()> {
         let wanted = subscriptions::with_modes(wanted)?;
+        self.name(&wanted);
         self.change(|all| all.extend(wanted))
     }
 
@@ -246,6 +256,7 @@ impl Connections {
     /// Replaces all instruments. Those that stay keep their connection.
     fn set_subscriptions(&self, wanted: Vec<(u32, String)>) -> PyResult<()> {
         let wanted = subscriptions::with_modes(wanted)?;
+        self.name(&wanted);
         self.change(|all| *all = wanted)
     }
 
@@ -321,6 +332,12 @@ impl Connections {
                 Err(PyRuntimeError::new_err("another thread is reading this stream"))
             }
         }
+    }
+
+    /// Returns the number of damaged frames and skipped packets so far.
+    fn damage(&self) -> u64 {
+        let statuses = self.manager.statuses();
+        statuses.iter().map(|(_, stats)| stats.damaged_frames + stats.skipped_packets).sum()
     }
 
     /// Returns why there are no further attempts on any connection, and whether that is because the

@@ -63,6 +63,17 @@ def test_a_tick_comes_when_the_test_says_so(kite_sim, started):
     assert [tick["instrument_token"] for tick in ticks] == [INFY]
 
 
+def test_an_instrument_that_is_named_several_times_ticks_as_often(kite_sim, started):
+    strategy = started(kite_sim)
+    strategy.wait_for("ticks")
+    before = len(strategy.of("ticks"))
+    kite_sim.tick([INFY] * 3)
+    strategy.wait_for("ticks", before + 3)
+    kite_sim.order({"order_id": "1"})
+    strategy.wait_for("order_update")
+    assert len(strategy.of("ticks")) == before + 3
+
+
 def test_faults_strike_when_they_are_injected(kite_sim, started):
     strategy = started(kite_sim)
     strategy.wait_for("open")

@@ -71,10 +71,10 @@ def test_a_stream_has_the_ticks_of_its_instruments(kite_sim):
         kite_sim.tick([INFY, NIFTY_50])
         infy, nifty = sorted(ticks_of(stream, 2), key=lambda tick: -tick.instrument_token)
     assert (infy.symbol, infy.mode, infy.segment) == ("NSE:INFY", "full", "NSE")
-    assert (nifty.symbol, nifty.mode, nifty.segment) == (None, "ltp", "INDICES")
+    assert (nifty.symbol, nifty.mode, nifty.segment) == ("NSE:NIFTY 50", "ltp", "INDICES")
     assert not infy.is_first
     assert nifty.volume is nifty.depth is nifty.exchange_time is None
-    assert repr(nifty).startswith(f"<Tick {NIFTY_50} ltp ")
+    assert repr(nifty).startswith("<Tick NSE:NIFTY 50 ltp ")
 
 
 def test_attributes_are_the_values_of_the_dict(kite_sim):
@@ -185,6 +185,48 @@ def test_what_a_reconnect_missed_is_in_a_batch():
     assert list(gap.missed) == [INFY]
     assert gap.seconds is None or gap.seconds > 0
     assert str(gap).startswith("no ticks from 1 instrument for ")
+
+
+def test_a_known_missed_volume_of_zero_is_not_shown_as_unknown(kite_sim):
+    with stream_of(kite_sim, {INFY: "full"}) as stream:
+        # The snapshots in quote and in full mode, and a tick; all are read, so that none is lost.
+        ticks_of(stream, 2)
+        kite_sim.tick([INFY])
+        ticks_of(stream, 1)
+        # A reset would strike in the middle of a frame, and so cost its ticks.
+        kite_sim.fault("close:1001")
+        (gap,) = next(batch for batch in stream if batch.gaps).gaps
+    assert gap.missed == {INFY: 0}
+    assert str(gap).endswith(", missed volume 0")
+
+
+@pytest.mark.parametrize("fault", ["truncated_frame", "lying_count", "unknown_packet"])
+def test_what_cannot_be_read_is_counted_in_a_batch(kite_sim, fault):
+    with stream_of(kite_sim, {INFY: "full"}) as stream:
+        ticks_of(stream, 2)
+        kite_sim.fault(fault)
+        batch = next(batch for batch in stream if batch.damage)
+        assert (batch.damage, batch.gaps, batch.lag) == (1, [], 0)
+        kite_sim.tick([INFY])
+        # Reported once.
+        assert next(batch for batch in stream if len(batch)).damage == 0
+
+
+def test_without_a_network_a_simulator_has_the_names_that_it_knows(kite_sim, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("KITE_INSTRUMENTS_URL", raising=False)
+    with pytest.raises(ValueError, match="one of the simulator's, such as .*: pass instruments_file"):
+        stream_of(kite_sim, {"NSE:ACC": "full"}).open()
+    # A token that it knows has its name, as on a tape of the same ticks.
+    with stream_of(kite_sim, {INFY: "full"}) as stream:
+        stream.subscribe({738561: "full", 5633: "full"})
+        symbols = {}
+        for batch in stream:
+            symbols |= {tick.instrument_token: tick.symbol for tick in batch}
+            if len(symbols) == 3:
+                break
+    assert symbols == {INFY: "NSE:INFY", 738561: "NSE:RELIANCE", 5633: None}
 
 
 @pytest.mark.parametrize(("slow", "is_lossless"), [("block", True), ("drop_oldest", False), ("conflate", False)])

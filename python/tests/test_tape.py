@@ -6,6 +6,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import threading
 import time
 import warnings
 from decimal import Decimal
@@ -427,3 +428,47 @@ def test_wrong_bars_raise_what_they_are(tapes):
     ]:
         with pytest.raises(ValueError, match=text):
             Tape(tapes).candles(**wanted)
+
+
+def test_bars_without_a_trade_in_the_session_are_reported_and_hours_can_be_set(session, tmp_path):
+    tape = Tape(session)
+    night = "all 20:00-21:00"
+    with pytest.warns(TapeWarning, match="no bar was made: there are no trades within the sessions, and") as found:
+        assert len(pl.DataFrame(tape.candles("1m", sessions=night))) == 0
+    # The line that reads, and not one of polars.
+    assert [warning.filename for warning in found] == [__file__]
+    whole = pl.DataFrame(tape.candles("1m"))
+    rules = tmp_path / "hours"
+    rules.write_text("# shorter\nNSE:INFY 09:15-09:20\nall closed\n")
+    lines = ["NSE:INFY 09:15-09:20", "all closed"]
+    line = [KITE, "candles", session, "--to", tmp_path / "bars.parquet", "--sessions", rules]
+    done = subprocess.run(line, capture_output=True, timeout=PATIENCE_S)
+    assert done.returncode in (0, 1), done.stderr
+    expected = pl.read_parquet(tmp_path / "bars.parquet")
+    assert 0 < len(expected) < len(whole)
+    for sessions in (rules, lines, "\n".join(lines)):
+        assert pl.DataFrame(kiteticker.candles(session, "1m", sessions=sessions)).equals(expected)
+    for wrong, text in [
+        ("all", "sessions: line 1: expected hours such as 09:15-15:30, not nothing"),
+        (["all closed", "NSE:INFI closed"], "sessions: line 2: no instrument is named NSE:INFI; did you mean"),
+    ]:
+        with pytest.raises(ValueError, match=text):
+            tape.candles(sessions=wrong)
+
+
+def test_a_reading_in_a_thread_warns_too(session):
+    table = Tape(session).candles(sessions="all closed")
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        thread = threading.Thread(target=pa.table, args=(table,))
+        thread.start()
+        thread.join()
+    assert [warning.category for warning in found] == [TapeWarning]
+
+
+def test_invalid_rows_of_a_list_are_reported(tmp_path):
+    path = tmp_path / "instruments.csv"
+    path.write_text(LIST)
+    with pytest.warns(UserWarning, match="1 of 5 rows left out as invalid; the first: line 6: .*bad"):
+        found = Instruments(path)
+    assert (len(found), found.problem_count) == (4, 1)

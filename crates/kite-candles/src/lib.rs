@@ -11,7 +11,7 @@
 //! | [`Candles`] | makes bars; [`Candles::live`] and [`Candles::batch`] |
 //! | [`RecordedCandles`] | makes bars from the records of a tape, of one or several lengths |
 //! | [`Config`], [`Every`] | what bars to make |
-//! | [`Sessions`] | when instruments trade, with overrides by segment, instrument and date |
+//! | [`Sessions`] | when instruments trade, with overrides by segment, instrument and date, also as text ([`Sessions::from_rules`]) |
 //! | [`Bar`], [`Item`], [`Flags`] | the result |
 //! | [`Counts`] | what is in no bar |
 //!
@@ -40,6 +40,7 @@ mod kept;
 mod live;
 mod moment;
 mod recorded;
+mod rules;
 mod run;
 mod session;
 mod snapshot;
@@ -53,4 +54,5 @@ pub use flags::Flags;
 #[cfg(feature = "manager")]
 pub use live::{CandleStream, CandleStreamError, LiveCandles};
 pub use recorded::RecordedCandles;
+pub use rules::{RuleError, RuleFault};
 pub use session::{Scope, Session, SessionError, Sessions};

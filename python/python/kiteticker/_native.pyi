@@ -187,6 +187,12 @@ class Batch:
         """The number of ticks that were left out, because the program is too slow."""
 
     @property
+    def damage(self) -> int:
+        """The number of frames with a tail that cannot be read, and of packets of unknown length,
+        that were received since the batch before. What can be read of such a frame is delivered; the
+        log and `stream.events()` describe the rest."""
+
+    @property
     def lost_notices(self) -> int:
         """The number of gaps and other notices that were left out, because the program is too slow:
         more than 256 waited."""
@@ -507,6 +513,7 @@ class Recording:
         fill: bool,
         pre_open: bool,
         grace: float,
+        sessions: str | None,
         prices: str,
     ) -> TapeTable: ...
     def events(
@@ -523,7 +530,8 @@ class TapeTable:
     pyarrow, DuckDB and pandas. Each of them reads the tapes from the start, on threads of its own, and
     without the interpreter; memory holds a few batches of 16,384 rows.
 
-    If something cannot be read, or an instrument has no tick, a TapeWarning is issued at the end.
+    If something cannot be read, an instrument has no tick, or no bar was made, a TapeWarning is issued
+    at the end.
     """
 
     def __arrow_c_schema__(self) -> object: ...
@@ -573,4 +581,4 @@ class Frames:
         """What could not be read so far, at most 1,000 parts."""
 
 class TapeWarning(UserWarning):
-    """Part of a recording cannot be read, or an instrument has no tick on it."""
+    """Part of a recording cannot be read, an instrument has no tick on it, or no bar was made of it."""

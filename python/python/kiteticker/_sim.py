@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 import os
 from collections.abc import Iterable, Mapping
 from typing import Any, Self, SupportsIndex
@@ -56,8 +57,11 @@ class _Loopback:
         self._server.text(text)
 
     def tick(self, instrument_tokens: Iterable[SupportsIndex]) -> None:
-        """Sends one more tick of each instrument to the sockets that have subscribed it."""
-        self._server.tick(tokens_of(instrument_tokens))
+        """Sends one more tick of each instrument to the sockets that have subscribed it; of one that is
+        there several times, as many."""
+        tokens = list(instrument_tokens)
+        tokens_of(tokens)
+        self._server.tick([operator.index(token) for token in tokens])
 
     def set_access_token(self, access_token: str) -> None:
         """Accepts this access token from now on, and refuses the one before it."""

@@ -15,6 +15,8 @@ from ._times import Moment, in_india, ranges
 
 Path = str | os.PathLike[str]
 Wanted = str | SupportsIndex | Instrument
+Sessions = str | os.PathLike[str] | Iterable[str]
+"""Rules of trading hours: their text, a file, or lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,7 @@ class Tape:
         fill: bool = False,
         pre_open: bool = False,
         grace: float = 2.0,
+        sessions: Sessions | None = None,
         prices: Literal["decimal", "float"] = "decimal",
     ) -> TapeTable:
         """Returns the table of bars, with the columns, rules and flags of docs/candles.md, as
@@ -119,7 +122,11 @@ class Tape:
 
         The times choose bars, and do not change them. `fill` adds bars without trades at the previous
         close, and `pre_open` those before the session. `grace` is how many seconds a bar waits for
-        late packets. Raises as `ticks` does.
+        late packets. `sessions` are hours that replace the usual ones, with the rules of docs/candles.md,
+        one a line: a text ("all 09:00-23:30"), a list of lines, or a file as a pathlib.Path. "all" is
+        Monday to Friday, unless the rule has a date.
+
+        Raises as `ticks` does. If no bar was made, a TapeWarning is issued.
         """
         return self._recording.candles(
             _lengths(every),
@@ -128,6 +135,7 @@ class Tape:
             fill,
             pre_open,
             grace,
+            _rules(sessions),
             prices,
         )
 
@@ -179,12 +187,21 @@ def candles(
     fill: bool = False,
     pre_open: bool = False,
     grace: float = 2.0,
+    sessions: Sessions | None = None,
     prices: Literal["decimal", "float"] = "decimal",
 ) -> TapeTable:
     """Returns the table of bars of a Tape, or of tapes by their paths; see `Tape.candles`."""
     tape = tapes if isinstance(tapes, Tape) else Tape(tapes)
     return tape.candles(
-        every, instruments, start, end, fill=fill, pre_open=pre_open, grace=grace, prices=prices
+        every,
+        instruments,
+        start,
+        end,
+        fill=fill,
+        pre_open=pre_open,
+        grace=grace,
+        sessions=sessions,
+        prices=prices,
     )
 
 
@@ -214,3 +231,12 @@ def _wanted(instruments: Wanted | Iterable[Wanted] | None) -> list[str | int] | 
         else:
             found += tokens_of([one])
     return found
+
+
+def _rules(sessions: Sessions | None) -> str | None:
+    match sessions:
+        case None | str():
+            return sessions
+        case os.PathLike():
+            return pathlib.Path(sessions).read_text(encoding="utf-8")
+    return "\n".join(sessions)

@@ -50,6 +50,17 @@ impl DayNames {
         name.unwrap_or_else(|| token.to_string())
     }
 
+    /// Returns the token of a name on the last day that has it, or why there is none.
+    pub(crate) fn newest(&self, wanted: &Wanted) -> Result<u32, String> {
+        let found = |lists: &Vec<Instruments>| match (wanted.token(), wanted.symbol()) {
+            (Some(token), _) => Some(token),
+            (None, Some(symbol)) => by_symbol(lists, &symbol).first().copied(),
+            (None, None) => None,
+        };
+        let token = self.days.values().rev().find_map(found);
+        token.ok_or_else(|| wanted.unknown_text(self.days.values().rev().flatten()))
+    }
+
     /// Returns the tokens of names on each day. A plain token is taken on every day.
     pub(crate) fn resolve_by_day(&self, wanted: &[Wanted]) -> PyResult<BTreeSet<(Day, u32)>> {
         let mut tokens = BTreeSet::new();

@@ -29,6 +29,16 @@ impl Instruments {
         &self.loaded.instruments
     }
 
+    /// Warns of invalid rows.
+    fn loaded(py: Python<'_>, loaded: Loaded) -> PyResult<Self> {
+        let (rows, invalid) = (loaded.row_count(), loaded.problem_count);
+        if let Some(first) = loaded.problems.first() {
+            let text = format!("{invalid} of {rows} rows left out as invalid; the first: {first}");
+            warn(py, &text)?;
+        }
+        Ok(Self { loaded })
+    }
+
     fn find(&self, wanted: &Wanted) -> Option<kite_instruments::Instrument<'_>> {
         match (wanted.token(), wanted.symbol()) {
             (Some(token), _) => self.list().by_token(token),
@@ -63,7 +73,7 @@ impl Instruments {
                 return Err(invalid("path is a list already: pass no day and no url with it"));
             }
             let loaded = py.detach(|| kite_instruments::Instruments::from_file(path));
-            return loaded.map(|loaded| Self { loaded }).map_err(unusable);
+            return Self::loaded(py, loaded.map_err(unusable)?);
         }
         let mut source = source(url);
         if let Some(folder) = cache_dir {
@@ -78,7 +88,7 @@ impl Instruments {
             let day = date(day)?;
             let kept = py.detach(|| source.kept_on(day));
             let none = || PyOSError::new_err(format!("no instrument list of {day} is cached"));
-            return kept.map(|loaded| Self { loaded }).ok_or_else(none);
+            return Self::loaded(py, kept.ok_or_else(none)?);
         }
         let fetched = py.detach(|| if refresh { source.refresh() } else { source.today() });
         let Fetched { loaded, origin, .. } = fetched.map_err(|error| {
@@ -91,11 +101,10 @@ impl Instruments {
             Origin::Incomplete { day, .. } => format!(
                 "using the instrument list of {day}: today's has fewer than half of its rows"
             ),
-            _ => return Ok(Self { loaded }),
+            _ => return Self::loaded(py, loaded),
         };
-        let warning = CString::new(warning.replace('\0', " "))?;
-        PyErr::warn(py, &py.get_type::<PyUserWarning>(), &warning, 1)?;
-        Ok(Self { loaded })
+        warn(py, &warning)?;
+        Self::loaded(py, loaded)
     }
 
     /// The first invalid rows, which are left out, with their lines.
@@ -177,6 +186,11 @@ pub(super) fn source(url: Option<&str>) -> Source {
     let of_environment = std::env::var(URL_VARIABLE).ok().filter(|url| !url.is_empty());
     let url = url.map(str::to_owned).or(of_environment);
     Source::new().url(url.unwrap_or_else(|| KITE_INSTRUMENTS_URL.to_owned()))
+}
+
+fn warn(py: Python<'_>, text: &str) -> PyResult<()> {
+    let text = CString::new(text.replace('\0', " "))?;
+    PyErr::warn(py, &py.get_type::<PyUserWarning>(), &text, 1)
 }
 
 fn wanted(key: &Bound<'_, PyAny>) -> PyResult<Wanted> {

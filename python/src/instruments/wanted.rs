@@ -35,9 +35,17 @@ impl Wanted {
 
     /// Returns the exception of a name or token that no list has, with similar names.
     pub(crate) fn unknown<'l>(&self, lists: impl IntoIterator<Item = &'l Instruments>) -> PyErr {
-        let Self::Name(name) = self else {
-            let Self::Token(token) = self else { return PyKeyError::new_err("no name") };
-            return PyKeyError::new_err(format!("no instrument has the token {token}"));
+        PyKeyError::new_err(self.unknown_text(lists))
+    }
+
+    /// Returns the text of [`Wanted::unknown`].
+    pub(crate) fn unknown_text<'l>(
+        &self,
+        lists: impl IntoIterator<Item = &'l Instruments>,
+    ) -> String {
+        let name = match self {
+            Self::Name(name) => name,
+            Self::Token(token) => return format!("no instrument has the token {token}"),
         };
         let similar = lists.into_iter().map(|list| list.similar(name)).find(|it| !it.is_empty());
         let similar: Vec<_> = similar.iter().flatten().map(ToString::to_string).collect();
@@ -45,6 +53,6 @@ impl Wanted {
             true => String::new(),
             false => format!("; did you mean {}?", similar.join(" or ")),
         };
-        PyKeyError::new_err(format!("no instrument is named {}{advice}", trimmed(name)))
+        format!("no instrument is named {}{advice}", trimmed(name))
     }
 }

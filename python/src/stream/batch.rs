@@ -35,6 +35,7 @@ pub struct Batch {
     ticks: usize,
     gaps: Vec<Arc<Gap>>,
     lag: u64,
+    damage: u64,
     lost_notices: u64,
     /// Where each tick is, once a program has asked for one.
     places: OnceLock<Box<[Place]>>,
@@ -56,6 +57,7 @@ impl Batch {
             ticks: 0,
             gaps: Vec::new(),
             lag: 0,
+            damage: 0,
             lost_notices: 0,
             places: OnceLock::new(),
         }
@@ -79,6 +81,11 @@ impl Batch {
         }
     }
 
+    /// Adds damaged frames and skipped packets.
+    pub(crate) fn add_damage(&mut self, damage: u64) {
+        self.damage += damage;
+    }
+
     /// Returns the packets with the times and connections of their frames.
     pub(crate) fn packets(&self) -> impl Iterator<Item = (Received, Packet<'_>)> {
         packets::of_frames(&self.frames, self.ticks)
@@ -100,7 +107,9 @@ impl Batch {
 
     /// Returns whether there is nothing in it for a program.
     pub(crate) fn is_void(&self) -> bool {
-        self.frames.is_empty() && self.gaps.is_empty() && self.lag + self.lost_notices == 0
+        self.frames.is_empty()
+            && self.gaps.is_empty()
+            && self.lag + self.lost_notices + self.damage == 0
     }
 
     pub(crate) fn frame_count(&self) -> usize {
@@ -179,6 +188,7 @@ impl Batch {
         for (number, frame) in (1..).zip(frames) {
             let ticks = TickBatch::new(frame.into_inner());
             let ticks = ticks.map_err(|error| PyValueError::new_err(error.to_string()))?;
+            batch.add_damage(ticks.skipped().into());
             let received = kite_conn::Batch::new(ticks, Stamp::now(), 1, number);
             batch.add_frame(TaggedBatch::new(AccountId::default(), 0, received));
         }
@@ -247,6 +257,12 @@ impl Batch {
     #[getter]
     fn lag(&self) -> u64 {
         self.lag
+    }
+
+    /// The number of damaged frames and skipped packets that were received since the batch before.
+    #[getter]
+    fn damage(&self) -> u64 {
+        self.damage
     }
 
     /// The number of gaps and other notices that were left out, because the program is too slow.

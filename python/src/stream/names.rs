@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use kite_conn::{Credentials, Endpoint, ErrorChain};
-use kite_instruments::{Fetched, Instruments, KITE_INSTRUMENTS_URL, Loaded, Origin, Source};
+use kite_instruments::{Date, Fetched, Instruments, KITE_INSTRUMENTS_URL, Loaded, Origin, Source};
 use kite_wire::plain::trimmed;
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
@@ -59,13 +59,7 @@ impl Names {
         let built_in = Instruments::built_in();
         let list = match self.list.get() {
             Some(list) => list,
-            // A server on this machine is a simulator, which has these names.
-            None if self.file.is_none()
-                && crate::settings::is_loopback(self.endpoint.host())
-                && built_in.resolve(&whole).is_ok() =>
-            {
-                &built_in
-            }
+            None if self.is_simulated() && built_in.resolve(&whole).is_ok() => &built_in,
             None => {
                 let list = self.load(&mut warnings)?;
                 self.list.get_or_init(|| list)
@@ -76,9 +70,26 @@ impl Names {
         Ok((named.collect(), warnings))
     }
 
+    /// Returns whether the server is on this machine, and so may be a simulator, whose instruments have
+    /// names of their own.
+    fn is_simulated(&self) -> bool {
+        self.file.is_none() && crate::settings::is_loopback(self.endpoint.host())
+    }
+
+    /// Returns the names of these tokens that are known without a list.
+    pub(crate) fn of_tokens(&self, tokens: impl IntoIterator<Item = u32>) -> Vec<(u32, String)> {
+        if !self.is_simulated() {
+            return Vec::new();
+        }
+        let known = Instruments::built_in();
+        let named = |token| Some((token, known.by_token(token)?.to_string()));
+        tokens.into_iter().filter_map(named).collect()
+    }
+
     fn load(&self, warnings: &mut Vec<String>) -> Result<Instruments, Failure> {
         let loaded = match &self.file {
             Some(path) => Instruments::from_file(path),
+            None if self.is_simulated() && url_of_environment().is_none() => return of_today(),
             None => return self.fetch(warnings),
         };
         let loaded = loaded.map_err(|error| Failure::List(ErrorChain(&error).to_string()))?;
@@ -86,7 +97,7 @@ impl Names {
     }
 
     fn fetch(&self, warnings: &mut Vec<String>) -> Result<Instruments, Failure> {
-        let url = std::env::var(URL_VARIABLE).ok().filter(|url| !url.is_empty());
+        let url = url_of_environment();
         let mut source = Source::new().url(url.as_deref().unwrap_or(KITE_INSTRUMENTS_URL));
         // Those of another server are none of Kite's.
         if self.endpoint == Endpoint::default() {
@@ -114,6 +125,24 @@ impl Names {
         }
         usable(loaded, warnings)
     }
+}
+
+/// Returns the cached list of today, which is not fetched for a server on this machine: tests of
+/// programs need no network.
+fn of_today() -> Result<Instruments, Failure> {
+    let kept = Source::new().kept_on(Date::today_in_india());
+    kept.map(|loaded| loaded.instruments).ok_or_else(|| {
+        let names: Vec<_> = kite_sim::known_instruments().map(|(_, name)| name).take(3).collect();
+        Failure::Names(format!(
+            "not every name is one of the simulator's, such as {}: pass instruments_file, or call \
+             Instruments() once to fetch today's list",
+            names.join(", ")
+        ))
+    })
+}
+
+fn url_of_environment() -> Option<String> {
+    std::env::var(URL_VARIABLE).ok().filter(|url| !url.is_empty())
 }
 
 /// Warns of invalid rows, and returns the others.

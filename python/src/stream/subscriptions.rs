@@ -19,6 +19,16 @@ impl Connections {
         set.map_err(|error| PyValueError::new_err(error.to_string()))
     }
 
+    /// Adds the names of tokens that have none yet and are known without a list.
+    pub(super) fn name(&self, wanted: &BTreeMap<u32, Mode>) {
+        let unnamed =
+            wanted.keys().copied().filter(|&token| self.shown.symbols().name(token).is_none());
+        let named = self.names.of_tokens(unnamed);
+        if !named.is_empty() {
+            self.shown.symbols().add(named);
+        }
+    }
+
     pub(super) fn subscribed(&self) -> PyResult<BTreeMap<u32, Mode>> {
         check_process(self.process)?;
         Ok(self.manager.distribution().into_iter().flatten().collect())

@@ -1,14 +1,13 @@
 //! What a reading has found missing or damaged, as attributes and a warning.
 
-use std::ffi::CString;
 use std::sync::{Arc, Mutex};
 
 use kite_export::{BarSummary, Summary};
 use kite_tape::Damage;
-use pyo3::create_exception;
 use pyo3::exceptions::PyUserWarning;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
+use pyo3::{create_exception, intern};
 
 use crate::feed::lock;
 
@@ -16,7 +15,7 @@ create_exception!(
     kiteticker,
     TapeWarning,
     PyUserWarning,
-    "Part of a recording cannot be read, or an instrument has no tick on it."
+    "Part of a recording cannot be read, an instrument has no tick on it, or no bar was made of it."
 );
 
 /// Maximum number of damaged parts that are kept as texts; all are counted.
@@ -61,6 +60,18 @@ impl Ended {
             Self::Rows(summary) => summary,
             Self::Bars(summary) => &summary.tapes,
         }
+    }
+
+    /// Returns why there is no bar, if there is none.
+    fn without_bars(&self) -> Option<String> {
+        let Self::Bars(BarSummary { bars: 0, counts, .. }) = self else { return None };
+        let outside = counts.iter().map(|(_, counts)| counts.outside_trades).max().unwrap_or(0);
+        let mut text = "no bar was made: there are no trades within the sessions".to_owned();
+        if outside > 0 {
+            text +=
+                &format!(", and {outside} packets with trades outside; `sessions` sets the hours");
+        }
+        Some(text)
     }
 
     /// Returns the counts with the keys of the command's option --json.
@@ -154,12 +165,14 @@ impl Outcome {
         ended.map(|ended| ended.dict(py)).transpose()
     }
 
-    /// Warns of what cannot be read, and of instruments without a tick; `label` names them.
+    /// Warns of what cannot be read, of instruments without a tick, which `label` names, and if no
+    /// bar was made.
     pub(crate) fn warn(&self, py: Python<'_>, label: impl Fn(u32) -> String) -> PyResult<()> {
-        let (damages, first, unseen) = {
+        let (damages, first, unseen, without_bars) = {
             let found = lock(&self.0);
             let unseen = found.ended.as_ref().map(|ended| ended.tapes().unseen_tokens.clone());
-            (found.damages, found.damage.first().cloned(), unseen.unwrap_or_default())
+            let without_bars = found.ended.as_ref().and_then(Ended::without_bars);
+            (found.damages, found.damage.first().cloned(), unseen.unwrap_or_default(), without_bars)
         };
         if let Some(first) = first {
             let more = match damages - 1 {
@@ -172,13 +185,16 @@ impl Outcome {
             let names: Vec<_> = unseen.into_iter().map(label).collect();
             warn(py, &format!("the tapes have no tick of {}", names.join(", ")))?;
         }
+        if let Some(text) = without_bars {
+            warn(py, &text)?;
+        }
         Ok(())
     }
 }
 
 /// Warns with the category [`TapeWarning`].
 pub(crate) fn warn(py: Python<'_>, text: &str) -> PyResult<()> {
-    // A file name may have any characters.
-    let text = CString::new(text.replace('\0', " "))?;
-    PyErr::warn(py, &py.get_type::<TapeWarning>(), &text, 1)
+    let warn = py.import(intern!(py, "kiteticker._warn"))?.getattr(intern!(py, "warn"))?;
+    warn.call1((text, py.get_type::<TapeWarning>()))?;
+    Ok(())
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kite_export::kite_candles::Config;
+use kite_export::kite_candles::{Config, Sessions};
 use kite_export::{Export, ExportError, Prices, TimeUnit, TimeZone};
 use kite_tape::{Entries, ReadConfig, Reel, Windows};
 use kite_wire::ist::Day;
@@ -100,11 +100,13 @@ impl Recording {
         fill: bool,
         pre_open: bool,
         grace: f64,
+        sessions: Option<&str>,
         prices: &str,
     ) -> PyResult<TapeTable> {
         let seconds = Duration::try_from_secs_f64(grace);
         let text = || format!("grace is {grace}; it must be seconds, 0 or more");
         let grace = seconds.map_err(|_| PyValueError::new_err(text()))?;
+        let sessions = self.sessions(sessions.unwrap_or_default())?;
         let mut configs: Vec<Config> = Vec::with_capacity(every.len());
         for length in every {
             let invalid = |error| PyValueError::new_err(format!("every is {length:?}: {error}"));
@@ -114,6 +116,7 @@ impl Recording {
                 return Err(PyValueError::new_err(format!("every has {length} twice")));
             }
             (config.build_with_no_updates, config.pre_open, config.grace) = (fill, pre_open, grace);
+            config.sessions = sessions.clone();
             configs.push(config);
         }
         let mut options = self.options(ranges, "us", "ist")?;
@@ -161,6 +164,13 @@ impl Recording {
         let from_unix_ns = span.map_or(0, |(from, _)| from);
         let entries = self.reel.entries_with(ReadConfig { from_unix_ns, threads: 0 });
         (entries, span.map(|(_, end)| end.saturating_add(READ_PAST.as_nanos() as u64)))
+    }
+
+    /// Reads hours that replace the usual ones.
+    fn sessions(&self, rules: &str) -> PyResult<Sessions> {
+        let resolve = |name: &str| self.names.newest(&Wanted::Name(name.to_owned()));
+        let sessions = Sessions::from_rules(rules, resolve);
+        sessions.map_err(|error| PyValueError::new_err(format!("sessions: {error}")))
     }
 
     fn options(&self, ranges: Ranges, times: &str, time_zone: &str) -> PyResult<Options> {

@@ -117,7 +117,7 @@ impl Gap {
 }
 
 /// One line: the time without ticks, the number of instruments, where they were moved from, and the
-/// missed volume. Connections count from 1.
+/// missed volume, if it is known of any. Connections count from 1.
 impl fmt::Display for Gap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.instruments.is_empty() {
@@ -131,9 +131,10 @@ impl fmt::Display for Gap {
         if let Some(connection) = self.moved_from {
             write!(f, ", moved from connection {}", connection + 1)?;
         }
-        match self.known_volume() {
-            0 => Ok(()),
-            volume => write!(f, ", missed volume {}", grouped(volume)),
+        let mut volumes = self.instruments.iter().map(|missed| missed.volume);
+        if volumes.any(|volume| matches!(volume, VolumeMissed::Known(_))) {
+            write!(f, ", missed volume {}", grouped(self.known_volume()))?;
         }
+        Ok(())
     }
 }

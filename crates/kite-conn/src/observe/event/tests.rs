@@ -54,6 +54,12 @@ fn all() -> Vec<(Event, &'static str, Severity, &'static str)> {
             Warning,
             "gap: no ticks from 2 instruments for 2.5s, missed volume 1,234",
         ),
+        (
+            gap(&[Known(0), NotBack], Some(Duration::from_secs(5))),
+            "gap",
+            Warning,
+            "gap: no ticks from 2 instruments for 5.0s, missed volume 0",
+        ),
         (gap(&[NotBack], None), "gap", Warning, "gap: no ticks from 1 instrument yet"),
         (gap(&[], None), "gap", Notice, "gap: no instruments were subscribed"),
         (
