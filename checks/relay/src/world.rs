@@ -107,7 +107,7 @@ pub(crate) async fn run(plan: Plan) -> Result<World, Box<dyn Error + Send + Sync
         common.wrong("world", format_args!("{} clients did not leave", leaving.len()));
     }
     if timeout(PATIENCE, settle(&upstream, &relay, &plan, &outages, &counts)).await.is_err() {
-        let (ticks, gaps) = (upstream.manager.snapshot().total.ticks, counts.lock().gaps);
+        let (ticks, gaps) = (upstream.manager.snapshot().total.ticks, counts.lock().missed);
         let stats = relay.stats();
         common.wrong(
             "world",
@@ -127,7 +127,7 @@ pub(crate) async fn run(plan: Plan) -> Result<World, Box<dyn Error + Send + Sync
     let placement = placement.iter().map(|it| it.keys().filter(is_fixed).copied().collect());
     let notes = std::mem::take(&mut *common.notes.lock());
     let outages = std::mem::take(&mut *outages.lock());
-    let Counts { gaps: manager_gaps, moves } = *counts.lock();
+    let Counts { missed: manager_gaps, moves, .. } = *counts.lock();
     Ok(World {
         placement: placement.collect(),
         plan,
@@ -247,7 +247,7 @@ async fn settle(
         let total = upstream.manager.snapshot().total;
         let ticks = total.ticks - total.departed_ticks;
         let is_in =
-            stats.ticks_in + stats.ticks_missed == ticks && stats.gaps == counts.lock().gaps;
+            stats.ticks_in + stats.ticks_missed == ticks && stats.gaps == counts.lock().missed;
         let is_done = is_in && stats.clients.iter().all(|client| client.waiting() == 0);
         // What the server wrote last may still be on its way to the manager.
         if !is_done || ticks != last {
@@ -281,13 +281,20 @@ async fn join(staying: Staying, common: &Common) -> (Vec<Steady>, Option<Slow>) 
 #[derive(Debug, Default, Clone, Copy)]
 struct Counts {
     gaps: u64,
+    /// Gaps with instruments, which the relay counts: of a connection whose instruments have moved
+    /// away, nothing was missed.
+    missed: u64,
     moves: u64,
 }
 
 async fn count(mut events: Events, counts: Arc<Mutex<Counts>>) {
     while let Some(event) = events.recv().await {
         match event {
-            ManagerEvent::Connection { event: Event::Gap(_), .. } => counts.lock().gaps += 1,
+            ManagerEvent::Connection { event: Event::Gap(gap), .. } => {
+                let mut counts = counts.lock();
+                counts.gaps += 1;
+                counts.missed += u64::from(!gap.instruments.is_empty());
+            }
             ManagerEvent::Moved { moves, .. } => counts.lock().moves += moves.len() as u64,
             _ => {}
         }
