@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use kite_wire::Segment;
 use kite_wire::ist::Day;
 
-use crate::session::{Scope, Session, SessionError, Sessions};
+use crate::session::{Scope, Session, Sessions};
 
 /// A line that is no rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -46,14 +46,40 @@ pub enum RuleFault {
         found: String,
     },
     /// The hours are no session.
-    #[error(transparent)]
-    Session(SessionError),
+    #[error("{found} is no session: it must end after it starts, by 24:00")]
+    Session {
+        /// The hours.
+        found: String,
+    },
+    /// The pre-open does not start before the session.
+    #[error("a pre-open from {found} must start before {hours}")]
+    PreOpen {
+        /// When the pre-open starts.
+        found: String,
+        /// The hours.
+        hours: String,
+    },
+    /// A name has no closing quote.
+    #[error("{found} is without its closing quote")]
+    Quote {
+        /// The text from the opening quote on.
+        found: String,
+    },
+    /// An earlier line has a rule for the same instruments and day.
+    #[error("a rule for the same instruments and day is in line {first}")]
+    Repeated {
+        /// The number of that line, from 1.
+        first: usize,
+    },
+    /// There is no rule at all.
+    #[error("there is no rule")]
+    Empty,
 }
 
 impl Sessions {
     /// Parses rules, one a line: all instruments, a segment or an instrument; a day, if any; and the
-    /// hours. `#` begins a comment. `resolve` returns the token of an instrument's name, or why there
-    /// is none.
+    /// hours. `#` begins a comment, and a name with blanks is in quotes. `resolve` returns the token
+    /// of an instrument's name, or why there is none.
     ///
     /// ```
     /// use kite_candles::Sessions;
@@ -64,6 +90,7 @@ impl Sessions {
     ///     CDS:EURUSD26NOVFUT 09:00-19:30
     ///     NSE 2026-12-05 09:15-12:30 pre-open 09:00       # a Saturday
     ///     NFO 2026-12-24 closed
+    ///     \"NSE:NIFTY 50\" 2026-12-05 09:15-12:30
     /// ";
     /// let sessions = Sessions::from_rules(rules, |_name| Ok(0x0001_2303))?;
     /// let saturday = Day::from_date(2026, 12, 5).unwrap();
@@ -72,31 +99,44 @@ impl Sessions {
     /// ```
     ///
     /// # Errors
-    /// Returns the first line that is no rule.
+    /// Returns the first line that is no rule or repeats one, or that there is none.
     pub fn from_rules(
         text: &str,
         resolve: impl Fn(&str) -> Result<u32, String>,
     ) -> Result<Self, RuleError> {
         let mut sessions = Self::default();
+        let mut rules: Vec<(Scope, Option<Day>, usize)> = Vec::new();
         for (line, text) in (1..).zip(text.lines()) {
+            let failed = |fault| RuleError { line, fault };
             let rule = text.split('#').next().unwrap_or_default();
-            let (who, rest) = name_and_rest(rule.trim());
-            if !who.is_empty() {
-                let failed = |fault| RuleError { line, fault };
-                let words: Vec<&str> = rest.split_whitespace().collect();
-                let scope = scope(who, &resolve).map_err(failed)?;
-                let (day, hours) = day_and_hours(&words).map_err(failed)?;
-                sessions = sessions.with(scope, day, hours);
+            let (who, rest) = name_and_rest(rule.trim()).map_err(failed)?;
+            if who.is_empty() {
+                continue;
             }
+            let words: Vec<&str> = rest.split_whitespace().collect();
+            let scope = scope(who, &resolve).map_err(failed)?;
+            let (day, hours) = day_and_hours(&words).map_err(failed)?;
+            if let Some(&(.., first)) = rules.iter().find(|it| (it.0, it.1) == (scope, day)) {
+                return Err(failed(RuleFault::Repeated { first }));
+            }
+            rules.push((scope, day, line));
+            sessions = sessions.with(scope, day, hours);
+        }
+        if rules.is_empty() {
+            return Err(RuleError { line: 1, fault: RuleFault::Empty });
         }
         Ok(sessions)
     }
 }
 
 /// Splits off the name, which is in quotes if it has blanks.
-fn name_and_rest(rule: &str) -> (&str, &str) {
-    let quoted = rule.strip_prefix('"').and_then(|rest| rest.split_once('"'));
-    quoted.or_else(|| rule.split_once(char::is_whitespace)).unwrap_or((rule, ""))
+fn name_and_rest(rule: &str) -> Result<(&str, &str), RuleFault> {
+    match rule.strip_prefix('"') {
+        Some(quoted) => {
+            quoted.split_once('"').ok_or_else(|| RuleFault::Quote { found: rule.to_owned() })
+        }
+        None => Ok(rule.split_once(char::is_whitespace).unwrap_or((rule, ""))),
+    }
 }
 
 fn scope(who: &str, resolve: impl Fn(&str) -> Result<u32, String>) -> Result<Scope, RuleFault> {
@@ -119,8 +159,9 @@ fn day_and_hours(words: &[&str]) -> Result<(Option<Day>, Option<Session>), RuleF
         [closed] if closed.eq_ignore_ascii_case("closed") => None,
         [hours] => Some(session(hours)?),
         [hours, pre_open, from] if pre_open.eq_ignore_ascii_case("pre-open") => {
-            let from = clock(from)?;
-            Some(session(hours)?.with_pre_open(from).map_err(RuleFault::Session)?)
+            let wrong =
+                |_| RuleFault::PreOpen { found: (*from).to_owned(), hours: (*hours).to_owned() };
+            Some(session(hours)?.with_pre_open(clock(from)?).map_err(wrong)?)
         }
         _ => return Err(RuleFault::Hours { found: hours.join(" ") }),
     };
@@ -130,7 +171,8 @@ fn day_and_hours(words: &[&str]) -> Result<(Option<Day>, Option<Session>), RuleF
 fn session(hours: &str) -> Result<Session, RuleFault> {
     let range = || RuleFault::Range { found: hours.to_owned() };
     let (open, close) = hours.split_once(['-', '–']).ok_or_else(range)?;
-    Session::new(clock(open)?, clock(close)?).map_err(RuleFault::Session)
+    Session::new(clock(open)?, clock(close)?)
+        .map_err(|_| RuleFault::Session { found: hours.to_owned() })
 }
 
 /// Reads `2026-11-08`.
@@ -193,16 +235,26 @@ mod tests {
     }
 
     #[test]
+    fn a_text_without_rules_is_an_error() {
+        assert_eq!(parsed("# no rule\n\n").unwrap_err().fault, RuleFault::Empty);
+    }
+
+    #[test]
     fn what_is_no_rule_is_an_error_with_its_line() {
         for (rule, wrong) in [
             ("NSE", "expected hours such as 09:15-15:30, not nothing"),
             ("NSE 2026-02-30 closed", "not 2026-02-30 closed"),
             ("NSE 2026-+2-03 closed", "not 2026-+2-03 closed"),
             ("NSE 9:15-15:30", "9:15 is not a time such as 09:15"),
-            ("NSE 15:30-09:15", "must be pre-open <= open < close"),
+            ("NSE 15:30-09:15", "15:30-09:15 is no session: it must end after it starts"),
             ("NSE 09:15", "09:15 is not 09:15-15:30"),
-            ("NSE 09:15-15:30 pre-open 10:00", "must be pre-open <= open"),
+            (
+                "NSE 09:15-15:30 pre-open 10:00",
+                "a pre-open from 10:00 must start before 09:15-15:30",
+            ),
             ("NSE:UNKNOWN 09:15-15:30", "no instrument is named NSE:UNKNOWN"),
+            ("ALL closed", "a rule for the same instruments and day is in line 1"),
+            ("\"NSE:NIFTY 50 09:15-15:30", "without its closing quote"),
         ] {
             let error = parsed(&format!("all closed\n{rule}\n")).unwrap_err();
             assert!(error.line == 2 && error.to_string().contains(wrong), "{rule}: {error}");
