@@ -41,7 +41,7 @@ struct Kept {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct LengthStatus {
     every: String,
-    /// Instruments with bars of the newest day.
+    /// Instruments with bars of the newest day that have ended.
     instruments: usize,
     /// Bars of that day.
     bars: usize,
