@@ -119,7 +119,7 @@ def check(table, batch):
         assert prices == [getattr(tick, name) for tick in batch], name
     times = [int(time) for time in table["recv_time"].to_physical()]
     assert times == [tick.recv_unix_ns for tick in batch]
-    assert set(table["symbol"]) <= {"NSE:INFY", None}
+    assert set(table["symbol"]) <= {"NSE:INFY", "NSE:HDFCBANK", "NSE:RELIANCE", "NSE:NIFTY 50", "NSE:NIFTY BANK", None}
     bids = [tick.depth and tick.depth.bids[0].quantity for tick in batch]
     assert table["bid_quantity_1"].to_list() == bids
 
@@ -163,15 +163,18 @@ def test_any_number_of_choices_of_columns_can_be_made(batches):
     assert pl.DataFrame(first).equals(whole.select(whole.columns[:2]))
 
 
-def test_a_name_added_after_a_table_was_built_is_in_the_next(kite_sim):
-    with Stream(kite_sim.api_key, kite_sim.access_token, {408065: "full"}, root=kite_sim.root) as stream:
+def test_a_name_added_after_a_table_was_built_is_in_the_next(kite_sim, tmp_path):
+    listed = tmp_path / "instruments.csv"
+    listed.write_text("instrument_token,tradingsymbol,exchange\n1795,USDINR,CDS\n")
+    keys = (kite_sim.api_key, kite_sim.access_token)
+    with Stream(*keys, {1795: "full"}, root=kite_sim.root, instruments_file=listed) as stream:
         batch = next(batch for batch in stream if len(batch))
         chosen = batch.table(["symbol", "last_price"])
         tables = [batch, batch.table(["symbol"]), batch.table(prices="float"), chosen]
         assert {symbol for it in tables for symbol in pl.DataFrame(it)["symbol"]} == {None}
-        stream.subscribe({"NSE:INFY": "full"})
+        stream.subscribe({"CDS:USDINR": "full"})
         tables.append(batch.table(["symbol"]))
-        assert {symbol for it in tables for symbol in pl.DataFrame(it)["symbol"]} == {"NSE:INFY"}
+        assert {symbol for it in tables for symbol in pl.DataFrame(it)["symbol"]} == {"CDS:USDINR"}
 
 
 def test_threads_build_tables_of_one_stream(batches):

@@ -18,13 +18,18 @@ Slow: TypeAlias = Literal["block"] | Literal["drop_oldest"] | Literal["conflate"
 
 
 def tokens_of(tokens: Iterable[SupportsIndex]) -> list[int]:
-    """Returns instrument tokens as ints, each once. Raises ValueError for one that is out of range, and
-    TypeError for what is no integer."""
+    """Returns instrument tokens as ints, each once, with the errors of `all_tokens_of`."""
+    return list(dict.fromkeys(all_tokens_of(tokens)))
+
+
+def all_tokens_of(tokens: Iterable[SupportsIndex]) -> list[int]:
+    """Returns instrument tokens as ints. Raises ValueError for one that is out of range, and TypeError
+    for what is no integer."""
     if isinstance(tokens, str | bytes) or not isinstance(tokens, Iterable):
         raise TypeError(
             f"instrument_tokens is {shown(tokens)}; it must be a list of tokens, such as [408065]"
         )
-    found = list(dict.fromkeys(map(_token, tokens)))
+    found = [_token(token) for token in tokens]
     for token in found:
         if not 0 <= token < 1 << 32:
             raise ValueError(f"instrument token {token} is not from 0 to 4294967295")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import operator
 import os
 from collections.abc import Iterable, Mapping
 from typing import Any, Self, SupportsIndex
 
-from ._arguments import shown, tokens_of
+from ._arguments import all_tokens_of, shown
 from ._native import Server
 
 
@@ -59,9 +58,7 @@ class _Loopback:
     def tick(self, instrument_tokens: Iterable[SupportsIndex]) -> None:
         """Sends one more tick of each instrument to the sockets that have subscribed it; of one that is
         there several times, as many."""
-        tokens = list(instrument_tokens)
-        tokens_of(tokens)
-        self._server.tick([operator.index(token) for token in tokens])
+        self._server.tick(all_tokens_of(instrument_tokens))
 
     def set_access_token(self, access_token: str) -> None:
         """Accepts this access token from now on, and refuses the one before it."""

@@ -106,7 +106,7 @@ impl Recording {
         let seconds = Duration::try_from_secs_f64(grace);
         let text = || format!("grace is {grace}; it must be seconds, 0 or more");
         let grace = seconds.map_err(|_| PyValueError::new_err(text()))?;
-        let sessions = self.sessions(sessions.unwrap_or_default())?;
+        let sessions = sessions.map_or(Ok(Sessions::default()), |rules| self.sessions(rules))?;
         let mut configs: Vec<Config> = Vec::with_capacity(every.len());
         for length in every {
             let invalid = |error| PyValueError::new_err(format!("every is {length:?}: {error}"));
